@@ -1,0 +1,16 @@
+//! The protocol of Promiscuous: model-level, causally consistent replication between services.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod broker;
+pub mod context;
+pub mod database;
+pub mod dependency;
+pub mod error;
+pub mod key;
+pub mod message;
+pub mod operation;
+pub mod publisher;
+pub mod registry;
+pub mod schema;
+pub mod version_store;

@@ -1,0 +1,214 @@
+//! A message and its wire form (section 3 of the protocol). Pure: nothing here does I/O.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::dependency::{Dependencies, ExternalDependency, Version};
+use crate::key::{Endpoint, Key};
+use crate::operation::{Operation, OperationKind};
+
+/// Messages above this many bytes are refused when decoded, 16 MiB; RabbitMQ's own default limit is the same.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What one committed database transaction did, as published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The transaction's operation id, a UUID of version 7; also the AMQP `message_id`.
+    pub id: Uuid,
+    /// The publishing app.
+    pub app: String,
+    /// The machine that wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The context's name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The context's user, for people and audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_user_id: Option<String>,
+    /// When it was written, in milliseconds since 1970, by the publisher's clock.
+    pub timestamp: u64,
+    /// The generation of all versions in `dependencies` but the external ones.
+    pub generation: u64,
+    /// What was done; empty in a dummy, which only consumes its versions.
+    pub operations: Vec<Operation>,
+    /// Written, read and external keys; none from a publisher of weak consistency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<Dependencies>,
+}
+
+/// Why a body is not a message. Such a body is a *poison message*.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Larger than [`MAX_MESSAGE_BYTES`].
+    #[error("the message has {bytes} bytes, more than the {MAX_MESSAGE_BYTES} allowed")]
+    TooLarge {
+        /// The body's size.
+        bytes: usize,
+    },
+    /// Not JSON of the right form.
+    #[error("the message is not in the wire format (see docs/wire-format.md)")]
+    Json(#[source] serde_json::Error),
+    /// JSON of the right form that contradicts itself.
+    #[error("the message {id} contradicts itself: {why}")]
+    Inconsistent {
+        /// The message's id.
+        id: Uuid,
+        /// What does not fit.
+        why: String,
+    },
+}
+
+impl Message {
+    /// The wire form.
+    ///
+    /// # Errors
+    /// Only when an attribute cannot be written as JSON, which values read from a database never cause.
+    pub fn encode(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads the wire form and checks that operations and written keys agree. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything that is not a complete message; never panics, whatever the bytes are.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        if body.len() > MAX_MESSAGE_BYTES {
+            return Err(DecodeError::TooLarge { bytes: body.len() });
+        }
+        let message: Self = serde_json::from_slice(body).map_err(DecodeError::Json)?;
+        message.check().map_err(|why| DecodeError::Inconsistent { id: message.id, why })?;
+        Ok(message)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for operation in &self.operations {
+            let key = operation.key().map_err(|error| error.to_string())?;
+            if operation.operation != OperationKind::Destroy && operation.attributes.is_none() {
+                return Err(format!("the operation on {key} has no attributes"));
+            }
+            if operation.types.is_empty() {
+                return Err(format!("the operation on {key} has no types"));
+            }
+        }
+        let Some(dependencies) = &self.dependencies else { return Ok(()) };
+        if dependencies.write.len() < self.operations.len() {
+            return Err("it has more operations than written keys".into());
+        }
+        for (operation, write) in self.operations.iter().zip(&dependencies.write) {
+            let key = operation.key().map_err(|error| error.to_string())?;
+            if key != write.key {
+                return Err(format!("the operation on {key} is versioned as {}", write.key));
+            }
+        }
+        let mut written: Vec<&Key> = dependencies.write.iter().map(|w| &w.key).collect();
+        written.sort_unstable();
+        if written.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("it writes one key twice".into());
+        }
+        Ok(())
+    }
+
+    /// Where the message goes: every endpoint it operates on or writes, each once, in order.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let written = self.dependencies.iter().flat_map(|d| d.write.iter().map(|w| w.key.endpoint()));
+        for endpoint in self.operations.iter().map(|o| o.endpoint.clone()).chain(written) {
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+
+    /// The written keys with their new versions, as causes for whoever acts on this message.
+    pub fn as_causes(&self) -> Vec<ExternalDependency> {
+        let written = self.dependencies.iter().flat_map(|d| &d.write);
+        written
+            .map(|w| ExternalDependency {
+                key: w.key.clone(),
+                generation: self.generation,
+                version: w.version,
+            })
+            .collect()
+    }
+
+    /// The version that the message gives to the key of `operations[position]`.
+    pub fn version_of(&self, position: usize) -> Option<Version> {
+        let write = self.dependencies.as_ref()?.write.get(position)?;
+        Some(Version::new(self.generation, write.version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EXAMPLE: &str = r#"{
+      "id": "0199f3c2-7d1e-7c55-9a34-0b6a3f5f6a10",
+      "app": "crowdtap", "host": "web-1", "context": "users/create", "current_user_id": "42",
+      "timestamp": 1763690000123, "generation": 1, "a field of tomorrow": {"x": []},
+      "operations": [
+        {"operation": "create", "endpoint": "crowdtap/post", "types": ["Photo", "Post"], "id": "9",
+         "attributes": {"title": "hi", "author": {"types": ["Author"], "id": "5", "attributes": {"name": "Joe"}}}}
+      ],
+      "dependencies": {
+        "write": [{"key": "crowdtap/post/9", "version": 1763690000122871, "previous": null, "readers": {}}],
+        "read":  [{"key": "crowdtap/user/5", "version": 1763689990000412, "ordinals": {"crowdtap/post": 3}}],
+        "external": [{"key": "accounts/plan/3", "generation": 4, "version": 1763600000000001}]
+      }
+    }"#;
+
+    #[test]
+    fn the_protocol_s_example_is_read_and_survives_a_round_trip() {
+        let message = Message::decode(EXAMPLE.as_bytes()).unwrap();
+        assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+        assert_eq!(message.version_of(0), Some(Version::new(1, 1_763_690_000_122_871)));
+        let again = Message::decode(message.encode().unwrap().as_bytes()).unwrap();
+        assert_eq!(again, message);
+    }
+
+    #[test]
+    fn a_dummy_goes_where_its_message_would_have_gone() {
+        let mut message = Message::decode(EXAMPLE.as_bytes()).unwrap();
+        message.operations.clear();
+        assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+    }
+
+    #[test]
+    fn contradictions_are_errors() {
+        for (from, to) in [
+            (r#""key": "crowdtap/post/9""#, r#""key": "crowdtap/post/8""#),
+            (r#""attributes": {"title""#, r#""other": {"title""#),
+            (r#""types": ["Photo", "Post"]"#, r#""types": []"#),
+            (r#""id": "9""#, r#""id": "a b""#),
+            (r#""timestamp": 1763690000123"#, r#""timestamp": "now""#),
+            (r#""generation": 1"#, r#""generation": -1"#),
+            (r#""app": "crowdtap", "#, ""),
+        ] {
+            let changed = EXAMPLE.replacen(from, to, 1);
+            assert_ne!(changed, EXAMPLE);
+            assert!(Message::decode(changed.as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_levels_are_an_error_and_not_a_stack_overflow() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let body = EXAMPLE.replacen(r#""hi""#, &deep, 1);
+        assert!(matches!(Message::decode(body.as_bytes()), Err(DecodeError::Json(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(mut at in 0usize..900, byte in any::<u8>(), cut in 0usize..900) {
+            let mut body = EXAMPLE.as_bytes().to_vec();
+            at %= body.len();
+            body[at] = byte;
+            body.truncate(body.len() - cut.min(body.len()));
+            let _ = Message::decode(&body);
+        }
+    }
+}

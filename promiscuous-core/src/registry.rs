@@ -1,0 +1,172 @@
+//! What an app publishes and subscribes to, without an ORM: names and types. Adapters keep the models themselves, by position.
+
+use std::fmt;
+
+use crate::database::ApplyError;
+use crate::error::Error;
+use crate::key::{Endpoint, NameError};
+use crate::operation::Operation;
+
+/// Where a subscription's messages come from: one app's endpoint, or a model of any app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct From {
+    /// None is any app.
+    app: Option<String>,
+    /// The model's name.
+    model: String,
+}
+
+impl From {
+    /// Reads `crowdtap/member`, or `member` or `*/member` for any app.
+    ///
+    /// # Errors
+    /// [`NameError::Endpoint`] when it is neither.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let (app, model) = match text.split_once('/') {
+            Some(("*", model)) => (None, model),
+            Some((app, model)) => (Some(app), model),
+            None => (None, text),
+        };
+        Endpoint::parse(&format!("{}/{model}", app.unwrap_or("any")))?;
+        Ok(Self { app: app.map(str::to_owned), model: model.to_owned() })
+    }
+
+    /// Whether messages of this endpoint are meant.
+    pub fn matches(&self, endpoint: &str) -> bool {
+        endpoint.split_once('/').is_some_and(|(app, model)| {
+            model == self.model && self.app.as_deref().is_none_or(|own| own == app)
+        })
+    }
+
+    /// The AMQP binding: `*.post` or `crowdtap.post`.
+    pub fn binding(&self) -> String {
+        format!("{}.{}", self.app.as_deref().unwrap_or("*"), self.model)
+    }
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.app.as_deref().unwrap_or("*"), self.model)
+    }
+}
+
+/// One subscribed model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Where its messages come from.
+    pub from: From,
+    /// The published type it stands for.
+    pub type_name: String,
+    /// Whether the type was named with `as`; otherwise the only subscription of an endpoint takes every type.
+    pub named: bool,
+}
+
+/// All subscriptions of an app.
+#[derive(Debug, Clone, Default)]
+pub struct Subscriptions(Vec<Subscription>);
+
+impl Subscriptions {
+    /// From the subscribed models, in the adapter's order.
+    pub fn new(subscriptions: Vec<Subscription>) -> Self {
+        Self(subscriptions)
+    }
+
+    /// Whether messages of this endpoint are wanted.
+    pub fn wants(&self, endpoint: &str) -> bool {
+        self.0.iter().any(|subscription| subscription.from.matches(endpoint))
+    }
+
+    /// Every source, each once: what the queue is bound to.
+    pub fn sources(&self) -> Vec<From> {
+        let mut sources: Vec<From> = Vec::new();
+        for subscription in &self.0 {
+            if !sources.contains(&subscription.from) {
+                sources.push(subscription.from.clone());
+            }
+        }
+        sources
+    }
+
+    /// Whether nothing is subscribed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The position of the model that takes an operation: the nearest type that is known here. None when its
+    /// endpoint is not subscribed at all (a message may touch more than we bind to).
+    ///
+    /// # Errors
+    /// [`ApplyError::UnknownType`] when the endpoint is subscribed but none of the types is.
+    pub fn resolve(&self, operation: &Operation) -> Result<Option<usize>, ApplyError> {
+        let endpoint = operation.endpoint.as_str();
+        let candidates: Vec<usize> =
+            (0..self.0.len()).filter(|&position| self.0[position].from.matches(endpoint)).collect();
+        let nearest = operation.types.iter().find_map(|wanted| {
+            candidates.iter().copied().find(|&position| self.0[position].type_name == *wanted)
+        });
+        match (nearest, candidates.as_slice()) {
+            (Some(position), _) => Ok(Some(position)),
+            (None, []) => Ok(None),
+            (None, &[only]) if !self.0[only].named => Ok(Some(only)),
+            (None, _) => Err(ApplyError::UnknownType {
+                endpoint: endpoint.to_owned(),
+                id: operation.id.clone(),
+                types: operation.types.clone(),
+            }),
+        }
+    }
+}
+
+/// Checks that no endpoint is published by two models.
+///
+/// # Errors
+/// [`Error::EndpointTwice`] with the first such endpoint.
+pub fn check_published(endpoints: &[Endpoint]) -> Result<(), Error> {
+    for (position, endpoint) in endpoints.iter().enumerate() {
+        if endpoints[..position].contains(endpoint) {
+            return Err(Error::EndpointTwice(endpoint.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::OperationKind;
+
+    fn subscription(from: &str, type_name: &str, named: bool) -> Subscription {
+        Subscription { from: From::parse(from).unwrap(), type_name: type_name.into(), named }
+    }
+
+    fn operation(endpoint: &str, types: &[&str]) -> Operation {
+        Operation {
+            operation: OperationKind::Destroy,
+            endpoint: Endpoint::parse(endpoint).unwrap(),
+            types: types.iter().map(|&t| t.to_owned()).collect(),
+            id: "1".into(),
+            attributes: None,
+        }
+    }
+
+    #[test]
+    fn the_nearest_known_type_takes_the_operation() {
+        let subscriptions = Subscriptions::new(vec![
+            subscription("crowdtap/user", "User", true),
+            subscription("crowdtap/user", "Member", true),
+        ]);
+        let taken = |types: &[&str]| subscriptions.resolve(&operation("crowdtap/user", types));
+        assert_eq!(taken(&["Member", "User"]).unwrap(), Some(1));
+        assert_eq!(taken(&["Admin", "User"]).unwrap(), Some(0));
+        assert!(matches!(taken(&["Robot"]), Err(ApplyError::UnknownType { .. })));
+        assert_eq!(subscriptions.resolve(&operation("crowdtap/post", &["Post"])).unwrap(), None);
+    }
+
+    #[test]
+    fn an_only_subscription_takes_every_type_of_its_endpoint_from_any_app() {
+        let subscriptions = Subscriptions::new(vec![subscription("member", "CrowdtapMember", false)]);
+        assert_eq!(subscriptions.resolve(&operation("x/member", &["Member"])).unwrap(), Some(0));
+        assert_eq!(subscriptions.sources()[0].binding(), "*.member");
+        assert!(subscriptions.wants("y/member") && !subscriptions.wants("y/user"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Core's own tables (section 10 of the protocol), for every dialect.
+
+use crate::database::Dialect;
+
+/// The statements that create the tables, in order. Running them again changes nothing.
+pub fn create_tables(dialect: Dialect) -> Vec<String> {
+    // Keys and ids are ASCII; MariaDB must compare them byte by byte. Messages may hold any text.
+    let (ascii, long_text, engine) = match dialect {
+        Dialect::Postgres => (r#" COLLATE "C""#, "TEXT", ""),
+        Dialect::Sqlite => ("", "TEXT", ""),
+        Dialect::Mysql => (
+            " CHARACTER SET ascii COLLATE ascii_bin",
+            "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            " ENGINE=InnoDB",
+        ),
+    };
+    vec![
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_meta (\
+             name VARCHAR(64){ascii} NOT NULL PRIMARY KEY, \
+             value BIGINT NOT NULL){engine}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_outbox (\
+             op CHAR(36){ascii} NOT NULL PRIMARY KEY, \
+             state SMALLINT NOT NULL, \
+             created_at BIGINT NOT NULL, \
+             message {long_text} NOT NULL){engine}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_versions (\
+             object VARCHAR(500){ascii} NOT NULL PRIMARY KEY, \
+             generation BIGINT NOT NULL, \
+             version BIGINT NOT NULL, \
+             attempt CHAR(36){ascii} NOT NULL){engine}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_subscriptions (\
+             endpoint VARCHAR(250){ascii} NOT NULL PRIMARY KEY, \
+             state VARCHAR(16){ascii} NOT NULL, \
+             bound_since BIGINT NOT NULL){engine}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_parked (\
+             id CHAR(36){ascii} NOT NULL PRIMARY KEY, \
+             parked_at BIGINT NOT NULL, \
+             waits_for VARCHAR(500){ascii} NOT NULL, \
+             message {long_text} NOT NULL){engine}"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS promiscuous_sync (\
+             name VARCHAR(250){ascii} NOT NULL PRIMARY KEY, \
+             state VARCHAR(16){ascii} NOT NULL, \
+             position {long_text} NOT NULL, \
+             updated_at BIGINT NOT NULL){engine}"
+        ),
+    ]
+}

@@ -1,0 +1,1 @@
+//! Promiscuous for SeaORM.

@@ -1,0 +1,1 @@
+//! The harness: private servers and helpers for tests and benchmarks.
