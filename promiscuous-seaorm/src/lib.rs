@@ -1,1 +1,4 @@
 //! Promiscuous for SeaORM.
+
+pub mod codec;
+pub mod model;

@@ -1,0 +1,102 @@
+//! A published or subscribed entity, as the rest of the adapter sees it: typed code behind plain functions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use promiscuous_core::key::Endpoint;
+use promiscuous_core::operation::Attributes;
+use sea_orm::sea_query::{ReturningClause, SelectStatement, Value};
+use sea_orm::{DbBackend, DbErr, EntityTrait, QueryResult};
+
+use crate::codec::CodecError;
+
+/// What `#[derive(Publish)]` says about an entity. Implemented by the derive; write it by hand only in the same way.
+pub trait Publish: EntityTrait {
+    /// Names, attributes and types.
+    fn declaration() -> PublishDeclaration;
+
+    /// Computes the virtual attributes of a row and adds them.
+    ///
+    /// # Errors
+    /// When a computed value cannot be written as JSON.
+    fn virtual_attributes(model: &Self::Model, attributes: &mut Attributes) -> Result<(), CodecError>;
+}
+
+/// The declaration of a published entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishDeclaration {
+    /// The model's name, such as `User`: from `as`, else from the entity's module.
+    pub name: String,
+    /// The endpoint from `to`; otherwise `<app>/<name in snake case>`.
+    pub to: Option<String>,
+    /// The names of the published columns' fields: nothing else ever leaves.
+    pub attributes: Vec<&'static str>,
+    /// The names of the virtual attributes.
+    pub virtual_attributes: Vec<&'static str>,
+}
+
+/// A published entity.
+#[derive(Clone)]
+pub struct PublishedModel {
+    /// For people: `User`.
+    pub name: String,
+    /// Where it is published.
+    pub endpoint: Endpoint,
+    /// The type and its parents, nearest first.
+    pub types: Vec<String>,
+    /// The table, without its schema.
+    pub table: String,
+    /// The table's schema, when the entity names one.
+    pub schema: Option<String>,
+    /// The primary key's columns, in key order.
+    pub primary_key: Vec<String>,
+    /// The published columns. A write that sets none of them, and neither creates nor destroys, is not published
+    /// (unless there are virtual attributes, which may depend on any column).
+    pub attribute_columns: Vec<String>,
+    /// Whether virtual attributes exist.
+    pub has_virtual_attributes: bool,
+    /// The encoded id of a result row, from the result columns that hold the primary key; none when they are NULL (an outer join).
+    pub id_of_row: fn(&QueryResult, &[String]) -> Result<Option<String>, DbErr>,
+    /// The encoded id of primary key values, in key order; none when a value is NULL or has no id form.
+    pub id_of_values: fn(&[Value]) -> Option<String>,
+    /// The encoded id and the published attributes of a row that has all of the entity's columns.
+    pub read_row: fn(&QueryResult) -> Result<(String, Attributes), DbErr>,
+    /// `RETURNING` all columns, with the casts that SeaORM's own decoding expects.
+    pub returning: fn(DbBackend) -> ReturningClause,
+    /// `SELECT` the primary key's columns `FROM` the table, without a condition.
+    pub select_keys: fn() -> SelectStatement,
+    /// `SELECT` all columns `FROM` the table, with the casts that SeaORM's own decoding expects, without a condition.
+    pub select_rows: fn() -> SelectStatement,
+}
+
+/// The published entities of an app, by table.
+#[derive(Clone, Default)]
+pub struct PublishedModels {
+    by_table: HashMap<String, Arc<PublishedModel>>,
+}
+
+impl PublishedModels {
+    /// From the models, each table once (the later one wins; the registry refuses that before).
+    pub fn new(models: impl IntoIterator<Item = PublishedModel>) -> Self {
+        Self { by_table: models.into_iter().map(|m| (m.table.clone(), Arc::new(m))).collect() }
+    }
+
+    /// The model published from a table. A schema of none matches any.
+    pub fn by_table(&self, schema: Option<&str>, table: &str) -> Option<&Arc<PublishedModel>> {
+        let model = self.by_table.get(table)?;
+        match (schema, &model.schema) {
+            (Some(asked), Some(own)) if asked != own => None,
+            _ => Some(model),
+        }
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<PublishedModel>> {
+        self.by_table.values()
+    }
+
+    /// Whether nothing is published.
+    pub fn is_empty(&self) -> bool {
+        self.by_table.is_empty()
+    }
+}
