@@ -122,7 +122,7 @@ impl Context {
         }
         if causes.reads.len() >= MAX_READS {
             causes.reads.remove(0);
-            metrics::counter!("promiscuous_context_reads_dropped_total").increment(1);
+            metrics::counter!(crate::metrics::READS_DROPPED).increment(1);
         }
         causes.reads.push(key);
     }

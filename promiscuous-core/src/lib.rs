@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+mod clock;
 pub mod context;
 pub mod database;
 pub mod dependency;
 pub mod error;
 pub mod key;
 pub mod message;
+pub mod metrics;
 pub mod operation;
 pub mod publisher;
 pub mod registry;

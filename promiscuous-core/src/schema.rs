@@ -31,8 +31,7 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
             "CREATE TABLE IF NOT EXISTS promiscuous_versions (\
              object VARCHAR(500){ascii} NOT NULL PRIMARY KEY, \
              generation BIGINT NOT NULL, \
-             version BIGINT NOT NULL, \
-             attempt CHAR(36){ascii} NOT NULL){engine}"
+             version BIGINT NOT NULL){engine}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_subscriptions (\

@@ -1,0 +1,80 @@
+//! The outbox sweeper (section 6 of the protocol): publishes what its writer could not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::outbox::{OutboxRow, TOMBSTONE};
+use super::pending::Committed;
+use super::publishing::publish;
+use super::{Inner, stop};
+use crate::message::Message;
+
+/// One process of an app sweeps at a time, so that a long backlog is not published by all of them.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// How often old fences are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
+    let mut pruned: Option<Instant> = None;
+    let mut failures: u32 = 0;
+    loop {
+        let pause = inner.settings.look_every * 2_u32.saturating_pow(failures.min(4));
+        tokio::select! {
+            () = stop(&mut stopped) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match sweep(&inner, &stopped).await {
+            Ok(()) => failures = 0,
+            Err(reason) => {
+                if failures == 0 {
+                    tracing::warn!(%reason, "the outbox cannot be published now; it keeps what was written");
+                }
+                failures += 1;
+            }
+        }
+        if pruned.is_none_or(|at| at.elapsed() > PRUNE_EVERY) {
+            pruned = Some(Instant::now());
+            if let Err(error) = inner.outbox.delete_old_fences(inner.settings.fences_kept).await {
+                tracing::debug!(%error, "old fences stay for another hour");
+            }
+        }
+    }
+}
+
+/// One pass over everything that is old enough. Always from the start: a lower op may have committed after a higher one.
+async fn sweep(inner: &Inner, stopped: &watch::Receiver<bool>) -> Result<(), String> {
+    let mut after = None;
+    while !*stopped.borrow() {
+        let rows = inner
+            .outbox
+            .unpublished(inner.settings.sweep_after, after)
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.op);
+        let held = inner.store.lease("sweeper", inner.process, LEASE).await;
+        if !held.map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let batch: Vec<Committed> =
+            rows.into_iter().filter(|row| !inner.is_in_hands(&row.op)).filter_map(read).collect();
+        if !batch.is_empty() {
+            tracing::debug!(messages = batch.len(), "sweeping the outbox");
+            publish(inner, batch).await?;
+        }
+    }
+    Ok(())
+}
+
+fn read(row: OutboxRow) -> Option<Committed> {
+    match Message::decode(row.message.as_bytes()) {
+        Ok(message) => Some(Committed::new(&message, row.message.into(), row.state == TOMBSTONE)),
+        Err(error) => {
+            tracing::error!(op = %row.op, %error, "an outbox row cannot be read; it stays where it is");
+            None
+        }
+    }
+}
