@@ -15,4 +15,5 @@ pub mod operation;
 pub mod publisher;
 pub mod registry;
 pub mod schema;
+pub mod subscriber;
 pub mod version_store;

@@ -11,6 +11,7 @@ use super::pending::Committed;
 use super::publishing::publish;
 use super::{Inner, stop};
 use crate::database::{DatabaseError, DatabaseErrorKind, Dialect, Sql, Transaction};
+use crate::error::chain;
 use crate::metrics::RECOVERED_OPS;
 use crate::version_store::{Bumped, Finish};
 
@@ -127,15 +128,4 @@ async fn finish_op(inner: &Inner, finish: Finish) -> Result<(), DatabaseError> {
     // The row that fenced us is published by its writer or by the sweeper.
     let finished = inner.store.finish(&[finish]).await;
     finished.map_err(|error| DatabaseError::new(DatabaseErrorKind::Contention, error))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

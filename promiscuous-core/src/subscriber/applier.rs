@@ -1,0 +1,101 @@
+//! Applying a batch: many messages in one database transaction, versions and rows together.
+
+use std::sync::Arc;
+
+use super::versions;
+use crate::context::Context;
+use crate::database::{ApplyError, Database, DatabaseError, Transaction};
+use crate::dependency::{ExternalDependency, Version};
+use crate::key::Key;
+use crate::message::Message;
+use crate::registry::Subscriptions;
+
+/// Why a batch was rolled back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BatchError {
+    /// One message is at fault.
+    #[error("a message could not be applied")]
+    Message {
+        /// Its position in the batch.
+        position: usize,
+        #[source]
+        source: ApplyError,
+    },
+    /// The database is at fault, or nobody can tell which message is.
+    #[error("the transaction failed")]
+    Database(#[from] DatabaseError),
+}
+
+/// Applies messages in order, in one transaction: advance `promiscuous_versions`, apply each operation whose
+/// version was newer, commit.
+pub(super) async fn apply(
+    database: &dyn Database,
+    subscriptions: &Subscriptions,
+    messages: &[Arc<Message>],
+) -> Result<(), BatchError> {
+    let writes = subscribed_writes(subscriptions, messages);
+    let causes: Vec<ExternalDependency> = messages.iter().flat_map(|m| m.as_causes()).collect();
+    let name = match messages {
+        [message] => format!("subscriber/{}", message.app),
+        _ => "subscriber".to_owned(),
+    };
+    // What the app's own hooks write is caused by all of the batch, because it is committed with all of it.
+    let context = Context::caused_by(name, causes);
+    let applying = async {
+        let mut transaction = database.begin().await?;
+        match apply_in(transaction.as_mut(), database, subscriptions, messages, &writes).await {
+            Ok(()) => {
+                fail::fail_point!("before_apply_commit");
+                Ok(transaction.commit().await?)
+            }
+            Err(error) => {
+                // The error that matters is the first one.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    };
+    context.scope(applying).await
+}
+
+async fn apply_in(
+    transaction: &mut dyn Transaction,
+    database: &dyn Database,
+    subscriptions: &Subscriptions,
+    messages: &[Arc<Message>],
+    writes: &[(Key, Version)],
+) -> Result<(), BatchError> {
+    let newer = versions::advance(transaction, database.dialect(), writes).await?;
+    let mut newer = newer.into_iter();
+    for (position, message) in messages.iter().enumerate() {
+        let dependencies = message.dependencies.as_ref();
+        let versioned = dependencies.map_or(0, |d| d.write.len());
+        for place in 0..versioned.max(message.operations.len()) {
+            // Same order as `subscribed_writes`; an operation without a version is always applied.
+            let is_newer = match dependencies.and_then(|d| d.write.get(place)) {
+                Some(write) if !subscriptions.wants(write.key.endpoint_str()) => continue,
+                Some(_) => newer.next().unwrap_or(true),
+                None => true,
+            };
+            let Some(operation) = message.operations.get(place).filter(|_| is_newer) else { continue };
+            let failed = |source| BatchError::Message { position, source };
+            if subscriptions.resolve(operation).map_err(failed)?.is_some() {
+                transaction.apply(operation).await.map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every version that the messages bring for subscribed endpoints, in order; dummies consume theirs too.
+fn subscribed_writes(subscriptions: &Subscriptions, messages: &[Arc<Message>]) -> Vec<(Key, Version)> {
+    let mut writes = Vec::new();
+    for message in messages {
+        for write in message.dependencies.iter().flat_map(|d| &d.write) {
+            if subscriptions.wants(write.key.endpoint_str()) {
+                writes.push((write.key.clone(), Version::new(message.generation, write.version)));
+            }
+        }
+    }
+    writes
+}

@@ -1,0 +1,211 @@
+//! What is known of the keys that messages in memory name: a mirror of the store, as small as the prefetch window.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::dependency::Version;
+use crate::key::{Endpoint, Key};
+use crate::version_store::Applied;
+
+/// Reading what is known of a key.
+pub(super) trait Known {
+    /// None while it is not loaded.
+    fn get(&self, key: &Key) -> Option<&Applied>;
+}
+
+/// Recording what a message changes.
+pub(super) trait Advancing {
+    /// A version was applied; whether that told anything new.
+    fn write(&mut self, key: &Key, version: Version) -> bool;
+    /// A reader of a version was applied; whether that told anything new.
+    fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool;
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Keys {
+    known: HashMap<Key, KeyState>,
+    /// Keys to load, not yet handed out.
+    to_load: Vec<Key>,
+}
+
+#[derive(Default)]
+struct KeyState {
+    /// None until loaded.
+    applied: Option<Applied>,
+    /// How many messages name the key; at zero it is forgotten.
+    references: usize,
+    /// A load is asked for or under way.
+    loading: bool,
+    /// It changed while a load was under way, whose answer may be too old.
+    again: bool,
+}
+
+impl Keys {
+    /// A message names the key.
+    pub(super) fn refer(&mut self, key: &Key) {
+        let state = self.known.entry(key.clone()).or_default();
+        state.references += 1;
+        if state.applied.is_none() && !state.loading {
+            state.loading = true;
+            self.to_load.push(key.clone());
+        }
+    }
+
+    /// A message that named the key has left.
+    pub(super) fn release(&mut self, key: &Key) {
+        if let Some(state) = self.known.get_mut(key) {
+            state.references -= 1;
+            if state.references == 0 {
+                self.known.remove(key);
+            }
+        }
+    }
+
+    /// The store may know more.
+    pub(super) fn reload(&mut self, key: &Key) {
+        let Some(state) = self.known.get_mut(key) else { return };
+        if state.loading {
+            state.again = true;
+        } else {
+            state.loading = true;
+            self.to_load.push(key.clone());
+        }
+    }
+
+    pub(super) fn take_loads(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.to_load)
+    }
+
+    /// The store's answer, merged with what was applied here meanwhile: knowledge only grows.
+    pub(super) fn loaded(&mut self, key: &Key, answer: Applied) {
+        let Some(state) = self.known.get_mut(key) else { return };
+        state.loading = false;
+        match &mut state.applied {
+            Some(own) if own.version > answer.version => {}
+            Some(own) if own.version == answer.version => merge_readers(own, answer),
+            slot => *slot = Some(answer),
+        }
+        if std::mem::take(&mut state.again) {
+            state.loading = true;
+            self.to_load.push(key.clone());
+        }
+    }
+}
+
+fn merge_readers(own: &mut Applied, answer: Applied) {
+    match (&mut own.readers, answer.readers) {
+        (Some(mine), Some(theirs)) => {
+            for (endpoint, ordinals) in theirs {
+                let set = mine.entry(endpoint).or_default();
+                if ordinals.up_to > set.up_to {
+                    let own_beyond = std::mem::replace(set, ordinals).beyond;
+                    own_beyond.into_iter().for_each(|ordinal| set.insert(ordinal));
+                } else {
+                    ordinals.beyond.into_iter().for_each(|ordinal| set.insert(ordinal));
+                }
+            }
+        }
+        (slot, None) => *slot = None,
+        (None, Some(_)) => {}
+    }
+}
+
+impl Known for Keys {
+    fn get(&self, key: &Key) -> Option<&Applied> {
+        self.known.get(key)?.applied.as_ref()
+    }
+}
+
+impl Advancing for Keys {
+    fn write(&mut self, key: &Key, version: Version) -> bool {
+        match self.known.get_mut(key) {
+            Some(state) => write(state.applied.get_or_insert_default(), version),
+            None => false,
+        }
+    }
+
+    fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool {
+        match self.known.get_mut(key).and_then(|state| state.applied.as_mut()) {
+            Some(applied) => read(applied, version, ordinals),
+            None => false,
+        }
+    }
+}
+
+/// What will be known once the batch in the making is applied.
+#[derive(Default)]
+pub(super) struct Overlay {
+    changed: HashMap<Key, Applied>,
+}
+
+impl Overlay {
+    /// Reads through to what is known today.
+    pub(super) fn over<'a>(&'a self, keys: &'a Keys) -> impl Known + 'a {
+        Over { overlay: self, keys }
+    }
+
+    /// Records changes on top of what is known today.
+    pub(super) fn on<'a>(&'a mut self, keys: &'a Keys) -> impl Advancing + 'a {
+        On { overlay: self, keys }
+    }
+}
+
+struct Over<'a> {
+    overlay: &'a Overlay,
+    keys: &'a Keys,
+}
+
+impl Known for Over<'_> {
+    fn get(&self, key: &Key) -> Option<&Applied> {
+        self.overlay.changed.get(key).or_else(|| self.keys.get(key))
+    }
+}
+
+struct On<'a> {
+    overlay: &'a mut Overlay,
+    keys: &'a Keys,
+}
+
+impl On<'_> {
+    fn entry(&mut self, key: &Key) -> &mut Applied {
+        let keys = self.keys;
+        let changed = &mut self.overlay.changed;
+        changed.entry(key.clone()).or_insert_with(|| keys.get(key).cloned().unwrap_or_default())
+    }
+}
+
+impl Advancing for On<'_> {
+    fn write(&mut self, key: &Key, version: Version) -> bool {
+        write(self.entry(key), version)
+    }
+
+    fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool {
+        if self.keys.get(key).is_none() && !self.overlay.changed.contains_key(key) {
+            return false;
+        }
+        read(self.entry(key), version, ordinals)
+    }
+}
+
+fn write(applied: &mut Applied, version: Version) -> bool {
+    let newer = applied.version.is_none_or(|own| own < version);
+    if newer {
+        applied.version = Some(version);
+        applied.readers = Some(BTreeMap::new());
+    }
+    newer
+}
+
+fn read(applied: &mut Applied, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool {
+    if applied.version != Some(version) {
+        return false;
+    }
+    let Some(readers) = &mut applied.readers else { return false };
+    for (endpoint, &ordinal) in ordinals {
+        match readers.get_mut(endpoint) {
+            Some(set) => set.insert(ordinal),
+            None => readers.entry(endpoint.clone()).or_default().insert(ordinal),
+        }
+    }
+    true
+}

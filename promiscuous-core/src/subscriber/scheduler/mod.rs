@@ -1,0 +1,379 @@
+//! The scheduler: which message may be applied now (section 7 of the protocol).
+//!
+//! A pure, synchronous state machine: messages and "applied" events in, decisions out; no clock, no I/O. The
+//! worker around it delivers messages, loads what is known of keys, applies batches and tells the outcome.
+//!
+//! * [`readiness`]: the conditions of the protocol, for one message
+//! * [`keys`]: what is known of the keys that messages in memory name
+//! * this file: the states a message goes through, and who waits for which key
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::dependency::Version;
+use crate::key::Key;
+use crate::message::Message;
+use crate::version_store::Applied;
+
+mod keys;
+mod readiness;
+#[cfg(test)]
+mod tests;
+
+use keys::{Keys, Overlay};
+pub use readiness::{Consistency, Policy, Source};
+
+/// Names a message inside one scheduler, in order of arrival.
+pub type Sequence = u64;
+
+/// What a message waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Nothing is known of the key yet: it is being loaded.
+    NotLoaded(Key),
+    /// The key must reach this version first.
+    Version(Key, Version),
+    /// Readers of the key's version before this one are missing.
+    Readers(Key, Version),
+}
+
+impl Obstacle {
+    /// The key that must change.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::NotLoaded(key) | Self::Version(key, _) | Self::Readers(key, _) => key,
+        }
+    }
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// Waits for a cause.
+    Blocked(Obstacle),
+    /// May be applied.
+    Ready,
+    /// Handed out in a batch.
+    InFlight,
+    /// Failed, and waits for its next attempt; its successors wait with it.
+    Delayed,
+}
+
+struct Entry {
+    message: Arc<Message>,
+    state: State,
+    /// Whether it waits for its causes: not when nobody asked for order, or when waiting was given up.
+    ordered: bool,
+}
+
+/// What became of an arriving message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is scheduled under this name.
+    New(Sequence),
+    /// It was delivered again while it is still here, under this name.
+    Again(Sequence),
+}
+
+/// See the module.
+pub struct Scheduler {
+    policy: Arc<Policy>,
+    entries: HashMap<Sequence, Entry>,
+    by_id: HashMap<Uuid, Sequence>,
+    keys: Keys,
+    /// Blocked messages by the key they wait for.
+    waiting: HashMap<Key, BTreeSet<Sequence>>,
+    /// In order of becoming ready. May name messages that are no longer ready.
+    ready: VecDeque<Sequence>,
+    /// How many of `ready` are ready.
+    ready_count: usize,
+    /// How many messages are blocked.
+    blocked_count: usize,
+    next: Sequence,
+}
+
+impl Scheduler {
+    /// An empty scheduler.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self {
+            policy,
+            entries: HashMap::new(),
+            by_id: HashMap::new(),
+            keys: Keys::default(),
+            waiting: HashMap::new(),
+            ready: VecDeque::new(),
+            ready_count: 0,
+            blocked_count: 0,
+            next: 0,
+        }
+    }
+
+    /// A message was delivered.
+    pub fn arrive(&mut self, message: Arc<Message>) -> Arrival {
+        if let Some(&sequence) = self.by_id.get(&message.id) {
+            return Arrival::Again(sequence);
+        }
+        let sequence = self.next;
+        self.next += 1;
+        for key in self.policy.relevant_keys(&message) {
+            self.keys.refer(key);
+        }
+        self.by_id.insert(message.id, sequence);
+        let ordered = self.policy.is_ordered(&message);
+        self.entries.insert(sequence, Entry { message, state: State::Delayed, ordered });
+        self.evaluate(sequence);
+        Arrival::New(sequence)
+    }
+
+    /// Keys to load, each handed out once.
+    pub fn take_loads(&mut self) -> Vec<Key> {
+        self.keys.take_loads()
+    }
+
+    /// What the store knows of a key.
+    pub fn loaded(&mut self, key: &Key, applied: Applied) {
+        self.keys.loaded(key, applied);
+        self.wake([key.clone()]);
+    }
+
+    /// Another process changed these keys, or may have: those that somebody waits for are loaded again.
+    pub fn changed<'k>(&mut self, keys: impl IntoIterator<Item = &'k Key>) {
+        for key in keys {
+            if self.waiting.contains_key(key) {
+                self.keys.reload(key);
+            }
+        }
+    }
+
+    /// Anything may have changed: everything that is waited for is loaded again.
+    pub fn all_changed(&mut self) {
+        for key in self.waiting.keys() {
+            self.keys.reload(key);
+        }
+    }
+
+    /// Messages that may be applied now, in this order, in one transaction; at most `limit`, of which at most
+    /// `independent` are ready by themselves: the others follow from those before them in the batch.
+    pub fn next_batch(&mut self, independent: usize, limit: usize) -> Vec<Sequence> {
+        let mut batch = Vec::new();
+        let mut overlay = Overlay::default();
+        for _ in 0..independent {
+            let Some(first) = self.pop_ready() else { break };
+            let mut follow = VecDeque::from([first]);
+            while let Some(sequence) = follow.pop_front() {
+                if batch.len() >= limit {
+                    // Not taken after all: it is found again once its causes are applied.
+                    continue;
+                }
+                let Some(entry) = self.entries.get_mut(&sequence) else { continue };
+                match &entry.state {
+                    // Two messages of the batch led to it.
+                    State::InFlight => continue,
+                    State::Blocked(obstacle) => {
+                        remove_waiting(&mut self.waiting, obstacle.key(), sequence);
+                        self.blocked_count -= 1;
+                    }
+                    State::Ready | State::Delayed => {}
+                }
+                entry.state = State::InFlight;
+                batch.push(sequence);
+                let message = Arc::clone(&entry.message);
+                let touched = self.policy.advance(&message, &mut overlay.on(&self.keys));
+                follow.extend(self.followers(&touched, &overlay));
+            }
+            if batch.len() >= limit {
+                break;
+            }
+        }
+        batch
+    }
+
+    /// Blocked messages that are ready once the batch so far is applied.
+    fn followers(&mut self, touched: &[Key], overlay: &Overlay) -> Vec<Sequence> {
+        let mut found = Vec::new();
+        for key in touched {
+            let Some(waiting) = self.waiting.get(key) else { continue };
+            let candidates: Vec<Sequence> = waiting.iter().copied().collect();
+            for sequence in candidates {
+                let Some(entry) = self.entries.get(&sequence) else { continue };
+                let obstacle = self.policy.obstacle(&entry.message, &overlay.over(&self.keys));
+                match obstacle {
+                    None if !found.contains(&sequence) => found.push(sequence),
+                    // It waits for something else now, which a later message of the batch may bring.
+                    Some(next) if next.key() != key => self.block(sequence, next),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    fn pop_ready(&mut self) -> Option<Sequence> {
+        while let Some(sequence) = self.ready.pop_front() {
+            if self.entries.get(&sequence).is_some_and(|entry| entry.state == State::Ready) {
+                self.ready_count -= 1;
+                return Some(sequence);
+            }
+        }
+        None
+    }
+
+    /// These messages of a batch are applied (or were before): they leave, and what waited for them wakes.
+    pub fn applied(&mut self, sequences: &[Sequence]) {
+        let mut touched = HashSet::new();
+        for &sequence in sequences {
+            let Some(entry) = self.remove(sequence) else { continue };
+            touched.extend(self.policy.advance(&entry.message, &mut self.keys));
+            self.release(&entry.message);
+        }
+        self.wake(touched);
+    }
+
+    /// A message leaves without having been applied (a dead letter, or returned to the queue).
+    pub fn forget(&mut self, sequence: Sequence) {
+        if let Some(entry) = self.remove(sequence) {
+            self.release(&entry.message);
+        }
+    }
+
+    /// These messages of a batch were not applied, through no fault of theirs: they are scheduled again.
+    pub fn returned(&mut self, sequences: &[Sequence]) {
+        for &sequence in sequences {
+            self.evaluate(sequence);
+        }
+    }
+
+    /// A message failed: it stays out until [`Scheduler::retry`].
+    pub fn failed(&mut self, sequence: Sequence) {
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.state = State::Delayed;
+        }
+    }
+
+    /// A failed message may be tried again.
+    pub fn retry(&mut self, sequence: Sequence) {
+        if self.entries.get(&sequence).is_some_and(|entry| entry.state == State::Delayed) {
+            self.evaluate(sequence);
+        }
+    }
+
+    /// Gives up waiting for a message's causes.
+    pub fn force(&mut self, sequence: Sequence) {
+        let Some(entry) = self.entries.get_mut(&sequence) else { return };
+        entry.ordered = false;
+        if matches!(entry.state, State::Blocked(_)) {
+            self.evaluate(sequence);
+        }
+    }
+
+    /// Messages that wait for a cause, and for what.
+    pub fn blocked(&self) -> impl Iterator<Item = (Sequence, &Obstacle)> {
+        self.entries.iter().filter_map(|(&sequence, entry)| match &entry.state {
+            State::Blocked(obstacle) => Some((sequence, obstacle)),
+            _ => None,
+        })
+    }
+
+    /// The message of that name.
+    pub fn message(&self, sequence: Sequence) -> Option<&Arc<Message>> {
+        self.entries.get(&sequence).map(|entry| &entry.message)
+    }
+
+    /// How many messages wait for a cause.
+    pub fn blocked_len(&self) -> usize {
+        self.blocked_count
+    }
+
+    /// How many messages may be applied now, not counting those that follow from others.
+    pub fn ready_len(&self) -> usize {
+        self.ready_count
+    }
+
+    /// How many messages are here in any state.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no message is here.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Decides anew whether a message is ready or blocked.
+    fn evaluate(&mut self, sequence: Sequence) {
+        let Some(entry) = self.entries.get(&sequence) else { return };
+        let obstacle = if entry.ordered { self.policy.obstacle(&entry.message, &self.keys) } else { None };
+        match obstacle {
+            Some(obstacle) => self.block(sequence, obstacle),
+            None => self.make_ready(sequence),
+        }
+    }
+
+    fn block(&mut self, sequence: Sequence, obstacle: Obstacle) {
+        self.leave_state(sequence);
+        self.waiting.entry(obstacle.key().clone()).or_default().insert(sequence);
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.state = State::Blocked(obstacle);
+            self.blocked_count += 1;
+        }
+    }
+
+    fn make_ready(&mut self, sequence: Sequence) {
+        self.leave_state(sequence);
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.state = State::Ready;
+            self.ready.push_back(sequence);
+            self.ready_count += 1;
+        }
+    }
+
+    fn leave_state(&mut self, sequence: Sequence) {
+        match self.entries.get_mut(&sequence) {
+            Some(Entry { state: state @ State::Blocked(_), .. }) => {
+                if let State::Blocked(obstacle) = std::mem::replace(state, State::Delayed) {
+                    remove_waiting(&mut self.waiting, obstacle.key(), sequence);
+                    self.blocked_count -= 1;
+                }
+            }
+            Some(entry) if entry.state == State::Ready => {
+                // Its place in the queue is skipped later.
+                entry.state = State::Delayed;
+                self.ready_count -= 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
+            let Some(waiting) = self.waiting.get(&key) else { continue };
+            for sequence in waiting.iter().copied().collect::<Vec<_>>() {
+                self.evaluate(sequence);
+            }
+        }
+    }
+
+    fn remove(&mut self, sequence: Sequence) -> Option<Entry> {
+        self.leave_state(sequence);
+        let entry = self.entries.remove(&sequence)?;
+        self.by_id.remove(&entry.message.id);
+        Some(entry)
+    }
+
+    fn release(&mut self, message: &Message) {
+        for key in self.policy.relevant_keys(message) {
+            self.keys.release(key);
+        }
+    }
+}
+
+fn remove_waiting(waiting: &mut HashMap<Key, BTreeSet<Sequence>>, key: &Key, sequence: Sequence) {
+    if let Some(sequences) = waiting.get_mut(key) {
+        sequences.remove(&sequence);
+        if sequences.is_empty() {
+            waiting.remove(key);
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! The worker: one queue, one scheduler, several batches at a time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+use super::backoff::Backoff;
+use super::batch::{self, Outcome, Shared};
+use super::binding;
+use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
+use crate::broker::{Acknowledger, Broker, BrokerError, Consumer, Delivery, Queue, QueueKind};
+use crate::clock;
+use crate::database::Database;
+use crate::error::Error;
+use crate::key::Key;
+use crate::message::Message;
+use crate::metrics;
+use crate::registry::Subscriptions;
+use crate::version_store::{Announcement, Applied, AppliedStore};
+
+/// A blocked message is reported after this long.
+const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
+
+/// Deliveries taken at once before keys are loaded: one round trip for all of them.
+const DELIVERIES: usize = 256;
+
+/// At every so-manieth look at the blocked messages, one a second, their keys are loaded again.
+const LOOK_AGAIN: u64 = 5;
+
+/// Loads under way at the same time; further keys gather for the next one.
+const LOADS: usize = 2;
+
+/// How a subscriber behaves; the defaults suit production.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SubscriberSettings {
+    /// The app's name: names its queue.
+    pub app: String,
+    /// Transactions that are applied at the same time, each on a database connection of its own: 8.
+    pub workers: usize,
+    /// Unacknowledged messages at the most, which bounds memory: 1,000.
+    pub prefetch: u16,
+    /// How much order to keep.
+    pub consistency: Consistency,
+    /// How long to wait for a cause before a message is applied without it; none waits for ever.
+    pub wait_timeout: Option<Duration>,
+    /// How the broker keeps the queue.
+    pub queue_kind: QueueKind,
+    /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
+    pub clock_skew: Duration,
+    /// Messages per database transaction at the most: 100.
+    pub batch: usize,
+    /// The first pause before a failed message is tried again; it doubles each time: 100 ms.
+    pub retry_first: Duration,
+    /// The longest such pause: 60 s.
+    pub retry_longest: Duration,
+}
+
+impl SubscriberSettings {
+    /// The defaults, for an app.
+    pub fn new(app: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            workers: 8,
+            prefetch: 1_000,
+            consistency: Consistency::Causal,
+            wait_timeout: None,
+            queue_kind: QueueKind::Quorum,
+            clock_skew: Duration::from_secs(2),
+            batch: 100,
+            retry_first: Duration::from_millis(100),
+            retry_longest: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a running subscriber is doing, for health checks and tests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether it consumes from the queue.
+    pub consuming: bool,
+    /// Messages received and not yet acknowledged.
+    pub held: usize,
+    /// Those among them that wait for a cause.
+    pub blocked: usize,
+    /// Those among them that failed and wait for their next attempt.
+    pub failing: usize,
+    /// Messages applied since the start.
+    pub applied: u64,
+}
+
+/// Keeps an app's database up to date with what it subscribes to.
+pub struct Subscriber {
+    settings: SubscriberSettings,
+    shared: Arc<Shared>,
+    broker: Arc<dyn Broker>,
+    status: watch::Sender<Status>,
+}
+
+impl Subscriber {
+    /// A subscriber that is not running yet.
+    pub fn new(
+        settings: SubscriberSettings,
+        subscriptions: Subscriptions,
+        database: Arc<dyn Database>,
+        store: Arc<dyn AppliedStore>,
+        broker: Arc<dyn Broker>,
+    ) -> Self {
+        let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
+        let shared = Arc::new(Shared { subscriptions, database, store, retry });
+        Self { settings, shared, broker, status: watch::Sender::default() }
+    }
+
+    /// What it is doing, now and whenever it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Runs until `shutdown` resolves; then applies what it has begun, returns the rest to the queue and ends.
+    /// Dropping the future stops at once: nothing is lost, because nothing is acknowledged before it is applied.
+    ///
+    /// Servers that are away are reported once and waited for.
+    ///
+    /// # Errors
+    /// When the broker refuses the queue, or the promiscuous tables are missing.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::pin!(shutdown);
+        let mut failures = 0;
+        loop {
+            let started = async {
+                let (queue, policy) = binding::bind(
+                    &self.settings.app,
+                    self.settings.queue_kind,
+                    &self.shared.subscriptions,
+                    self.settings.consistency,
+                    self.settings.clock_skew,
+                    self.shared.database.as_ref(),
+                    self.broker.as_ref(),
+                )
+                .await?;
+                // Before the first load: what changes after it is heard of.
+                let announcements = self.shared.store.announcements().await?;
+                Ok::<_, Error>((queue, policy, announcements))
+            };
+            let result = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                result = started => result,
+            };
+            match result {
+                Ok((queue, policy, announcements)) => {
+                    let mut worker = Worker::new(self, Arc::new(policy), queue);
+                    return worker.run(announcements, shutdown).await;
+                }
+                Err(error) if !may_pass(&error) => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::error!(error = %crate::error::chain(&error), "cannot start yet; trying again");
+                    }
+                    let pause = self.shared.retry.pause(failures).min(Duration::from_secs(5));
+                    tokio::select! {
+                        () = &mut shutdown => return Ok(()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a server is merely away.
+fn may_pass(error: &Error) -> bool {
+    use crate::database::DatabaseErrorKind::{Connection, Contention};
+    use crate::version_store::StoreError::Unavailable;
+    match error {
+        Error::Broker(BrokerError::Connection { .. }) => true,
+        Error::VersionStore(Unavailable { .. }) => true,
+        Error::Database(error) => matches!(error.kind, Connection | Contention),
+        _ => false,
+    }
+}
+
+/// A message in memory.
+struct Held {
+    /// To acknowledge it.
+    delivery: Delivery,
+    /// For `wait_timeout` and for reporting.
+    arrived: Instant,
+    /// Failed attempts so far.
+    failures: u32,
+    /// Whether it was reported as blocked.
+    reported: bool,
+}
+
+struct Worker {
+    subscriber: Subscriber,
+    policy: Arc<Policy>,
+    scheduler: Scheduler,
+    queue: Queue,
+    held: HashMap<Sequence, Held>,
+    batches: JoinSet<Outcome>,
+    /// What each running batch consists of, in case it panics.
+    in_flight: HashMap<tokio::task::Id, Vec<Sequence>>,
+    loads: JoinSet<Vec<(Key, Applied)>>,
+    retries: BTreeSet<(Instant, Sequence)>,
+    /// How often blocked messages were looked at.
+    looks: u64,
+}
+
+impl Worker {
+    fn new(subscriber: Subscriber, policy: Arc<Policy>, queue: Queue) -> Self {
+        Self {
+            subscriber,
+            scheduler: Scheduler::new(Arc::clone(&policy)),
+            policy,
+            queue,
+            held: HashMap::new(),
+            batches: JoinSet::new(),
+            in_flight: HashMap::new(),
+            loads: JoinSet::new(),
+            retries: BTreeSet::new(),
+            looks: 0,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        mut announcements: broadcast::Receiver<Announcement>,
+        mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), Error> {
+        let mut consumer: Option<Box<dyn Consumer>> = None;
+        let mut connect_at = Instant::now();
+        let mut failures = 0;
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.start_loads();
+            self.start_batches();
+            self.tell(consumer.is_some());
+            let next_retry = self.retries.first().map(|(at, _)| *at);
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return self.drain(consumer).await,
+                Some(done) = self.batches.join_next_with_id(), if !self.batches.is_empty() => {
+                    self.batch_done(done).await;
+                }
+                Some(Ok(loaded)) = self.loads.join_next(), if !self.loads.is_empty() => {
+                    for (key, applied) in loaded {
+                        self.scheduler.loaded(&key, applied);
+                    }
+                }
+                announced = announcements.recv() => match announced {
+                    Ok(Announcement::Advanced(keys)) => self.scheduler.changed(&keys),
+                    Ok(Announcement::Lost) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                        self.scheduler.all_changed();
+                    }
+                    Err(broadcast::error::RecvError::Closed) => {
+                        announcements = self.subscriber.shared.store.announcements().await?;
+                        self.scheduler.all_changed();
+                    }
+                },
+                () = sleep_until(next_retry), if next_retry.is_some() => self.retry_due(),
+                _ = every_second.tick() => self.look_at_blocked(),
+                delivered = next(&mut consumer), if consumer.is_some() => match delivered {
+                    Ok(delivery) => {
+                        self.arrive(delivery).await;
+                        self.take_more(&mut consumer).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the broker is gone; consuming again as soon as it is back");
+                        consumer = None;
+                        connect_at = Instant::now();
+                        self.forget_deliveries();
+                    }
+                },
+                () = sleep_until(Some(connect_at)), if consumer.is_none() => {
+                    match self.consume().await {
+                        Ok(connected) => {
+                            failures = 0;
+                            consumer = Some(connected);
+                        }
+                        Err(error @ BrokerError::Refused { .. }) => return Err(error.into()),
+                        Err(_) => {
+                            failures += 1;
+                            let pause = self.subscriber.shared.retry.pause(failures);
+                            connect_at = Instant::now() + pause.min(Duration::from_secs(5));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn consume(&self) -> Result<Box<dyn Consumer>, BrokerError> {
+        let broker = &self.subscriber.broker;
+        // Declared again each time: the broker may have come back empty.
+        broker.declare(&self.queue).await?;
+        broker.consume(&self.queue, self.subscriber.settings.prefetch).await
+    }
+
+    /// Takes what has arrived already, without waiting.
+    async fn take_more(&mut self, consumer: &mut Option<Box<dyn Consumer>>) {
+        for _ in 1..DELIVERIES {
+            let Some(Ok(delivery)) = next(consumer).now_or_never() else { return };
+            self.arrive(delivery).await;
+        }
+    }
+
+    async fn arrive(&mut self, delivery: Delivery) {
+        let message = match Message::decode(&delivery.body) {
+            Ok(message) => Arc::new(message),
+            Err(error) => {
+                ::metrics::counter!(metrics::POISON).increment(1);
+                tracing::error!(
+                    error = %crate::error::chain(&error), bytes = delivery.body.len(),
+                    "a body that is no message goes to the dead letters"
+                );
+                delivery.acknowledger.dead_letter(delivery.tag).await;
+                return;
+            }
+        };
+        match self.scheduler.arrive(message) {
+            Arrival::New(sequence) => {
+                let held = Held { delivery, arrived: Instant::now(), failures: 0, reported: false };
+                self.held.insert(sequence, held);
+            }
+            Arrival::Again(sequence) => {
+                // The earlier delivery's connection is gone, or the broker holds it twice: one of the two
+                // is acknowledged now, the other when it is applied.
+                if let Some(held) = self.held.get_mut(&sequence) {
+                    let earlier = std::mem::replace(&mut held.delivery, delivery);
+                    earlier.acknowledger.ack(&[earlier.tag]).await;
+                }
+            }
+        }
+    }
+
+    fn start_loads(&mut self) {
+        if self.loads.len() >= LOADS {
+            return;
+        }
+        let keys = self.scheduler.take_loads();
+        if !keys.is_empty() {
+            self.loads.spawn(batch::load(Arc::clone(&self.subscriber.shared), keys));
+        }
+    }
+
+    fn start_batches(&mut self) {
+        let settings = &self.subscriber.settings;
+        while self.batches.len() < settings.workers && self.scheduler.ready_len() > 0 {
+            let idle = settings.workers - self.batches.len();
+            // An even share for each idle worker; a batch never waits to fill up.
+            let share = self.scheduler.ready_len().div_ceil(idle).clamp(1, settings.batch);
+            let sequences = self.scheduler.next_batch(share, settings.batch);
+            let messages: Vec<Arc<Message>> =
+                sequences.iter().filter_map(|s| self.scheduler.message(*s).cloned()).collect();
+            if messages.is_empty() {
+                return;
+            }
+            let (shared, policy) = (Arc::clone(&self.subscriber.shared), Arc::clone(&self.policy));
+            let task = self.batches.spawn(batch::work(shared, policy, sequences.clone(), messages));
+            self.in_flight.insert(task.id(), sequences);
+        }
+    }
+
+    async fn batch_done(&mut self, done: Result<(tokio::task::Id, Outcome), tokio::task::JoinError>) {
+        let outcome = match done {
+            Ok((id, outcome)) => {
+                self.in_flight.remove(&id);
+                outcome
+            }
+            Err(error) => {
+                let sequences = self.in_flight.remove(&error.id()).unwrap_or_default();
+                Outcome::panicked(sequences)
+            }
+        };
+        self.acknowledge(&outcome.applied).await;
+        self.scheduler.applied(&outcome.applied);
+        for (sequence, error) in outcome.failed {
+            self.message_failed(sequence, &error).await;
+        }
+        self.scheduler.returned(&outcome.returned);
+    }
+
+    async fn message_failed(&mut self, sequence: Sequence, error: &str) {
+        ::metrics::counter!(metrics::APPLY_FAILED).increment(1);
+        let id = self.scheduler.message(sequence).map(|m| m.id);
+        let Some(held) = self.held.get_mut(&sequence) else {
+            // Its delivery was lost with a connection: it comes again.
+            self.scheduler.forget(sequence);
+            return;
+        };
+        if self.subscriber.settings.consistency == Consistency::None {
+            tracing::error!(?id, error, "swallowed, because order and errors are switched off");
+            self.acknowledge(&[sequence]).await;
+            self.scheduler.applied(&[sequence]);
+            return;
+        }
+        held.failures += 1;
+        let pause = self.subscriber.shared.retry.pause(held.failures);
+        tracing::error!(?id, error, attempt = held.failures, ?pause, "a message failed and is tried again");
+        self.scheduler.failed(sequence);
+        self.retries.insert((Instant::now() + pause, sequence));
+    }
+
+    fn retry_due(&mut self) {
+        let now = Instant::now();
+        while let Some(&(at, sequence)) = self.retries.first().filter(|(at, _)| *at <= now) {
+            self.retries.remove(&(at, sequence));
+            self.scheduler.retry(sequence);
+        }
+    }
+
+    /// Acknowledges applied messages: one call for each connection that delivered them.
+    async fn acknowledge(&mut self, sequences: &[Sequence]) {
+        let now = clock::millis();
+        let mut by_connection: Vec<(Arc<dyn Acknowledger>, Vec<u64>)> = Vec::new();
+        let mut applied = 0;
+        for sequence in sequences {
+            let Some(held) = self.held.remove(sequence) else { continue };
+            applied += 1;
+            if let Some(message) = self.scheduler.message(*sequence) {
+                let took = Duration::from_millis(now.saturating_sub(message.timestamp));
+                ::metrics::histogram!(metrics::LATENCY).record(took.as_secs_f64());
+            }
+            let Delivery { tag, acknowledger, .. } = held.delivery;
+            match by_connection.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &acknowledger)) {
+                Some((_, tags)) => tags.push(tag),
+                None => by_connection.push((acknowledger, vec![tag])),
+            }
+        }
+        ::metrics::counter!(metrics::APPLIED).increment(applied);
+        self.subscriber.status.send_modify(|status| status.applied += applied);
+        fail::fail_point!("before_ack");
+        for (acknowledger, tags) in by_connection {
+            acknowledger.ack(&tags).await;
+        }
+    }
+
+    /// Gives up waiting where that was asked for, and reports what has waited for too long.
+    fn look_at_blocked(&mut self) {
+        let wait_timeout = self.subscriber.settings.wait_timeout;
+        let mut give_up = Vec::new();
+        for (sequence, obstacle) in self.scheduler.blocked() {
+            let Some(held) = self.held.get_mut(&sequence) else { continue };
+            let waited = held.arrived.elapsed();
+            let id = self.scheduler.message(sequence).map(|m| m.id);
+            if wait_timeout.is_some_and(|timeout| waited >= timeout) {
+                ::metrics::counter!(metrics::RECOVERED).increment(1);
+                tracing::error!(
+                    ?id,
+                    ?obstacle,
+                    ?waited,
+                    "recovered: applied without its cause, because waiting timed out"
+                );
+                give_up.push(sequence);
+            } else if waited > BLOCKED_TOO_LONG && !held.reported {
+                held.reported = true;
+                tracing::error!(?id, ?obstacle, ?waited, "a message is blocked: its cause has not come");
+            }
+        }
+        for sequence in give_up {
+            self.scheduler.force(sequence);
+        }
+        // Announcements can be lost with a connection that dies silently: look again now and then.
+        self.looks += 1;
+        if self.looks.is_multiple_of(LOOK_AGAIN) {
+            self.scheduler.all_changed();
+        }
+    }
+
+    /// Their connection is gone, so the broker delivers them again, to this worker or another: what is not under way leaves.
+    fn forget_deliveries(&mut self) {
+        let in_flight: BTreeSet<Sequence> = self.in_flight.values().flatten().copied().collect();
+        let forgotten: Vec<Sequence> = self.held.keys().filter(|s| !in_flight.contains(s)).copied().collect();
+        for sequence in forgotten {
+            self.held.remove(&sequence);
+            self.scheduler.forget(sequence);
+        }
+        self.retries.retain(|(_, sequence)| self.held.contains_key(sequence));
+    }
+
+    /// The graceful end: what has begun is applied and acknowledged, the rest returns to the queue.
+    async fn drain(&mut self, mut consumer: Option<Box<dyn Consumer>>) -> Result<(), Error> {
+        if let Some(consumer) = &mut consumer {
+            consumer.stop().await;
+        }
+        while let Some(done) = self.batches.join_next_with_id().await {
+            self.batch_done(done).await;
+        }
+        let mut returned: Vec<(Arc<dyn Acknowledger>, Vec<u64>)> = Vec::new();
+        for (_, held) in self.held.drain() {
+            let Delivery { tag, acknowledger, .. } = held.delivery;
+            match returned.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &acknowledger)) {
+                Some((_, tags)) => tags.push(tag),
+                None => returned.push((acknowledger, vec![tag])),
+            }
+        }
+        for (acknowledger, mut tags) in returned {
+            tags.sort_unstable();
+            acknowledger.requeue(&tags).await;
+        }
+        self.tell(false);
+        Ok(())
+    }
+
+    fn tell(&self, consuming: bool) {
+        let (held, failing) = (self.held.len(), self.retries.len());
+        let blocked = self.scheduler.blocked_len();
+        ::metrics::gauge!(metrics::BLOCKED).set(blocked as f64);
+        self.subscriber.status.send_if_modified(|status| {
+            let now = Status { consuming, held, blocked, failing, applied: status.applied };
+            let changed = *status != now;
+            *status = now;
+            changed
+        });
+    }
+}
+
+async fn next(consumer: &mut Option<Box<dyn Consumer>>) -> Result<Delivery, BrokerError> {
+    match consumer {
+        Some(consumer) => consumer.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
