@@ -23,8 +23,8 @@ pub enum Error {
         "the promiscuous tables could not be used: check the database, and that `promiscuous migrate` was run"
     )]
     Database(#[from] DatabaseError),
-    /// A write could not be published; its transaction was rolled back.
-    #[error("the write was rolled back, because it could not be published: {0}")]
+    /// Something could not be published. (A write that could not was rolled back.)
+    #[error("publishing failed: {0}")]
     Publisher(String),
     /// The write cannot be attributed to rows, so it was refused before it ran.
     #[error("refused before it ran: {statement} on the published model `{model}`: {advice}")]

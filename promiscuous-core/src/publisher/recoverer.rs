@@ -46,7 +46,7 @@ pub(super) async fn run(
     }
 }
 
-async fn look(inner: &Inner) -> Result<(), String> {
+pub(super) async fn look(inner: &Inner) -> Result<(), String> {
     loop {
         let overdue = inner.store.overdue(BATCH).await.map_err(|error| error.to_string())?;
         let full = overdue.len() == BATCH;

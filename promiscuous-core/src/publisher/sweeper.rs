@@ -26,7 +26,7 @@ pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
             () = stop(&mut stopped) => return,
             () = tokio::time::sleep(pause) => {}
         }
-        match sweep(&inner, &stopped).await {
+        match sweep(&inner, inner.settings.sweep_after, &stopped).await {
             Ok(()) => failures = 0,
             Err(reason) => {
                 if failures == 0 {
@@ -45,14 +45,14 @@ pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One pass over everything that is old enough. Always from the start: a lower op may have committed after a higher one.
-async fn sweep(inner: &Inner, stopped: &watch::Receiver<bool>) -> Result<(), String> {
+pub(super) async fn sweep(
+    inner: &Inner,
+    age: Duration,
+    stopped: &watch::Receiver<bool>,
+) -> Result<(), String> {
     let mut after = None;
     while !*stopped.borrow() {
-        let rows = inner
-            .outbox
-            .unpublished(inner.settings.sweep_after, after)
-            .await
-            .map_err(|error| error.to_string())?;
+        let rows = inner.outbox.unpublished(age, after).await.map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.op);
         let held = inner.store.lease("sweeper", inner.process, LEASE).await;

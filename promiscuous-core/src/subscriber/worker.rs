@@ -122,6 +122,12 @@ impl Subscriber {
         self.status.subscribe()
     }
 
+    /// What it subscribes to, for people.
+    pub fn sources(&self) -> String {
+        let sources = self.shared.subscriptions.sources();
+        sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     /// Runs until `shutdown` resolves; then applies what it has begun, returns the rest to the queue and ends.
     /// Dropping the future stops at once: nothing is lost, because nothing is acknowledged before it is applied.
     ///

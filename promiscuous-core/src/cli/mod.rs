@@ -1,0 +1,203 @@
+//! The `promiscuous` command. An app's own ten-line binary calls [`run`] with its adapter's [`App`].
+//!
+//! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, SecretUrl, Settings};
+use crate::database::{Database, Dialect};
+use crate::error::{Error, chain};
+use crate::links::Links;
+use crate::publisher::Publisher;
+use crate::registry::Subscriptions;
+
+mod migrate;
+mod recover;
+mod signals;
+mod subscribe;
+
+/// What an adapter knows of an app.
+#[async_trait]
+pub trait App: Send + Sync {
+    /// The models that the app subscribes to.
+    ///
+    /// # Errors
+    /// When the declarations contradict each other.
+    fn subscriptions(&self) -> Result<Subscriptions, Error>;
+
+    /// Connects to the app's database, and starts its publisher where it publishes anything.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database is away, which is tried again; anything else ends the command.
+    async fn connect(&self, config: &Config, links: &Links) -> Result<Connected, Error>;
+
+    /// Connects to the app's database only, for commands that need no other server.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database is away.
+    async fn connect_plain(&self, database: &SecretUrl) -> Result<Arc<dyn Database>, Error>;
+}
+
+/// A connected app.
+pub struct Connected {
+    /// The app's database.
+    pub database: Arc<dyn Database>,
+    /// The app's publisher, where it publishes anything.
+    pub publisher: Option<Publisher>,
+}
+
+#[derive(Parser)]
+#[command(
+    name = "promiscuous",
+    about = "Replicates models between services",
+    after_help = "Settings come from flags, then the environment, then promiscuous.toml.\n\
+                  Start subscribers first: what is published before a queue exists does not arrive."
+)]
+struct Cli {
+    #[command(flatten)]
+    links: LinkOptions,
+    /// How log lines on stderr are written.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct LinkOptions {
+    /// The app's name [default: from promiscuous.toml].
+    #[arg(long, global = true, env = "PROMISCUOUS_APP")]
+    app: Option<String>,
+    /// The app's own database.
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<SecretUrl>,
+    /// RabbitMQ [default: amqp://localhost:5672].
+    #[arg(long, global = true, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
+    amqp_url: Option<SecretUrl>,
+    /// Redis [default: redis://localhost:6379].
+    #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<SecretUrl>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Keep this app's database up to date with what it subscribes to.
+    Subscribe(subscribe::Options),
+    /// Create the promiscuous tables in this app's database.
+    Migrate(migrate::Options),
+    /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
+    Recover(recover::Options),
+}
+
+/// Runs the command with the program's arguments.
+pub async fn run(app: impl App) -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    match dispatch(cli, &app).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
+    let LinkOptions { app: name, database_url, amqp_url, redis_url } = cli.links;
+    let flags = Settings { app: name, database_url, amqp_url, redis_url, ..Settings::default() };
+    match cli.command {
+        Command::Subscribe(options) => {
+            let config = options.settings(flags).or(Settings::load()?).resolve()?;
+            subscribe::run(app, config).await
+        }
+        Command::Migrate(options) => {
+            let settings = flags.or(Settings::load()?);
+            migrate::run(app, options, settings).await
+        }
+        Command::Recover(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            recover::run(app, options, config).await
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=off"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An app that set up its own log keeps it.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The dialect that a database URL speaks.
+fn dialect_of(url: &SecretUrl) -> Result<Dialect, Error> {
+    match url.scheme() {
+        "postgres" | "postgresql" => Ok(Dialect::Postgres),
+        "mysql" | "mariadb" => Ok(Dialect::Mysql),
+        "sqlite" => Ok(Dialect::Sqlite),
+        other => Err(Error::Configuration(format!(
+            "DATABASE_URL has the scheme `{other}`: use postgres://, mysql:// or sqlite://"
+        ))),
+    }
+}
+
+/// Connects to the app's database; one that is away is reported once and waited for.
+async fn connect(
+    app: &dyn App,
+    config: &Config,
+    links: &Links,
+    stop: &mut signals::Stop,
+) -> Result<Option<Connected>, Error> {
+    let backoff = crate::subscriber::backoff::Backoff {
+        first: std::time::Duration::from_millis(200),
+        longest: std::time::Duration::from_secs(5),
+    };
+    let mut failures = 0;
+    loop {
+        let connected = tokio::select! {
+            () = stop.asked() => return Ok(None),
+            connected = app.connect(config, links) => connected,
+        };
+        match connected {
+            Err(Error::Database(error)) if error.kind == crate::database::DatabaseErrorKind::Connection => {
+                failures += 1;
+                if failures == 1 {
+                    let at = config.database_url.as_ref().map_or("?", SecretUrl::host_and_port);
+                    tracing::error!(%at, error = %chain(&error), "the database cannot be reached; trying again");
+                }
+                tokio::select! {
+                    () = stop.asked() => return Ok(None),
+                    () = tokio::time::sleep(backoff.pause(failures)) => {}
+                }
+            }
+            other => return other.map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,115 @@
+//! `promiscuous subscribe`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{App, connect, signals::Stop};
+use crate::broker::QueueKind;
+use crate::config::{Config, Settings};
+use crate::error::Error;
+use crate::links::Links;
+use crate::subscriber::scheduler::Consistency;
+use crate::subscriber::{Subscriber, SubscriberSettings};
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    promiscuous subscribe\n  \
+    promiscuous subscribe --workers 4 --prefetch 200\n  \
+    promiscuous subscribe --recovery 10    (go on without a cause that does not come in 10 s)")]
+pub(super) struct Options {
+    /// Transactions applied at the same time, each on a database connection of its own [default: 8].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Unacknowledged messages at the most [default: 1000].
+    #[arg(long, value_name = "N")]
+    prefetch: Option<u16>,
+    /// Apply a message without its cause when that does not come in time.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10")]
+    recovery: Option<f64>,
+    /// No ordering, errors swallowed. Development only.
+    #[arg(long)]
+    bareback: bool,
+    /// Pass over attributes that a message lacks.
+    #[arg(long)]
+    relaxed_schema: bool,
+}
+
+impl Options {
+    pub(super) fn settings(&self, flags: Settings) -> Settings {
+        Settings {
+            workers: self.workers,
+            prefetch: self.prefetch,
+            recovery: self.recovery,
+            bareback: self.bareback.then_some(true),
+            relaxed_schema: self.relaxed_schema.then_some(true),
+            ..flags
+        }
+    }
+}
+
+pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error> {
+    let mut stop = Stop::on_signals();
+    let links = Links::new(&config)?;
+    let subscriptions = app.subscriptions()?;
+    if subscriptions.is_empty() {
+        return Err(Error::Configuration(
+            "this app subscribes to nothing: derive `Subscribe` on an entity, and register it".into(),
+        ));
+    }
+    report_unreachable(&links).await;
+    let Some(connected) = connect(app, &config, &links, &mut stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let subscriber = Subscriber::new(
+        settings(&config),
+        subscriptions,
+        connected.database,
+        Arc::clone(&links.applied),
+        Arc::clone(&links.broker),
+    );
+    let sources = subscriber.sources();
+    tracing::info!(app = %config.app, %sources, workers = config.workers, "subscribing");
+    if config.bareback {
+        tracing::warn!("--bareback: nothing is ordered and errors are swallowed; for development only");
+    }
+    let (mut asked, mut forced) = (stop.clone(), stop);
+    let code = tokio::select! {
+        ended = subscriber.run(async move { asked.asked().await }) => {
+            ended?;
+            ExitCode::SUCCESS
+        }
+        () = forced.forced() => {
+            tracing::warn!("stopped at once: what was not finished is delivered again");
+            ExitCode::FAILURE
+        }
+    };
+    if let Some(publisher) = connected.publisher {
+        publisher.shut_down(Duration::from_secs(5)).await;
+    }
+    Ok(code)
+}
+
+fn settings(config: &Config) -> SubscriberSettings {
+    let mut settings = SubscriberSettings::new(&config.app);
+    settings.workers = config.workers;
+    settings.prefetch = config.prefetch;
+    settings.wait_timeout = config.recovery;
+    settings.clock_skew = config.clock_skew;
+    settings.consistency = if config.bareback { Consistency::None } else { Consistency::Causal };
+    settings.queue_kind = if config.classic_queue { QueueKind::Classic } else { QueueKind::Quorum };
+    settings
+}
+
+/// One line for each server that is away, all at once: nobody should have to find them one by one.
+async fn report_unreachable(links: &Links) {
+    let (broker, store) = tokio::join!(links.broker.ping(), links.versions.check());
+    if let Err(error) = broker {
+        tracing::error!(%error, "RabbitMQ cannot be used yet; trying again until it can");
+    }
+    if let Err(error) = store {
+        tracing::error!(%error, "Redis cannot be used yet; trying again until it can");
+    }
+}

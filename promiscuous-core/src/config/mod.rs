@@ -1,0 +1,263 @@
+//! Configuration: flag over environment over file over default. Secrets are never printed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+mod secret;
+
+pub use secret::SecretUrl;
+
+/// The file that is read when it exists and none is named.
+pub const DEFAULT_FILE: &str = "promiscuous.toml";
+
+/// Everything that can be set; each source fills in what it knows.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The app's name: the first part of its endpoints, and the name of its queue. `PROMISCUOUS_APP`.
+    pub app: Option<String>,
+    /// The app's own database. `DATABASE_URL`.
+    pub database_url: Option<SecretUrl>,
+    /// RabbitMQ, or `memory://name` for the embedded broker. `AMQP_URL`; `amqp://guest:guest@localhost:5672/%2f`.
+    pub amqp_url: Option<SecretUrl>,
+    /// Redis, or `memory://name` for the embedded store. `REDIS_URL`; `redis://localhost:6379/`.
+    pub redis_url: Option<SecretUrl>,
+    /// Transactions applied at the same time. `PROMISCUOUS_WORKERS`; 8.
+    pub workers: Option<usize>,
+    /// Unacknowledged messages at the most. `PROMISCUOUS_PREFETCH`; 1000.
+    pub prefetch: Option<u16>,
+    /// Seconds to wait for a cause before going on without it. `PROMISCUOUS_RECOVERY`; for ever.
+    pub recovery: Option<f64>,
+    /// No ordering, errors swallowed: development only. `PROMISCUOUS_BAREBACK`.
+    pub bareback: Option<bool>,
+    /// Whether attributes that a message lacks are passed over. `PROMISCUOUS_RELAXED_SCHEMA`.
+    pub relaxed_schema: Option<bool>,
+    /// Seconds that the clocks of publishers and subscribers may be apart. `PROMISCUOUS_CLOCK_SKEW`; 2.
+    pub clock_skew: Option<f64>,
+    /// Whether the queue is a classic one instead of a quorum queue. `PROMISCUOUS_CLASSIC_QUEUE`.
+    pub classic_queue: Option<bool>,
+}
+
+macro_rules! or_fields {
+    ($first:expr, $second:expr, $($field:ident),* $(,)?) => {
+        Settings { $($field: $first.$field.or($second.$field)),* }
+    };
+}
+
+impl Settings {
+    /// These settings, and the other's where nothing is set here.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        or_fields!(
+            self,
+            other,
+            app,
+            database_url,
+            amqp_url,
+            redis_url,
+            workers,
+            prefetch,
+            recovery,
+            bareback,
+            relaxed_schema,
+            clock_skew,
+            classic_queue,
+        )
+    }
+
+    /// What the environment says.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] naming the variable that makes no sense.
+    pub fn from_environment() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let url = |name: &str| get(name).map(SecretUrl::new);
+        Ok(Self {
+            app: get("PROMISCUOUS_APP"),
+            database_url: url("DATABASE_URL"),
+            amqp_url: url("AMQP_URL"),
+            redis_url: url("REDIS_URL"),
+            workers: parsed(&get, "PROMISCUOUS_WORKERS")?,
+            prefetch: parsed(&get, "PROMISCUOUS_PREFETCH")?,
+            recovery: parsed(&get, "PROMISCUOUS_RECOVERY")?,
+            bareback: parsed(&get, "PROMISCUOUS_BAREBACK")?,
+            relaxed_schema: parsed(&get, "PROMISCUOUS_RELAXED_SCHEMA")?,
+            clock_skew: parsed(&get, "PROMISCUOUS_CLOCK_SKEW")?,
+            classic_queue: parsed(&get, "PROMISCUOUS_CLASSIC_QUEUE")?,
+        })
+    }
+
+    /// What a file says.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] naming the file and the line that makes no sense, never its text.
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::Configuration(format!("the configuration file {name} cannot be read: {error}"))
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            Error::Configuration(format!("{name}, line {line}: {}", error.message()))
+        })
+    }
+
+    /// Environment over the file that `PROMISCUOUS_CONFIG` names, or [`DEFAULT_FILE`] where that exists.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`].
+    pub fn load() -> Result<Self, Error> {
+        let environment = Self::from_environment()?;
+        let file = match std::env::var_os("PROMISCUOUS_CONFIG") {
+            Some(path) => Self::from_file(Path::new(&path))?,
+            None if Path::new(DEFAULT_FILE).exists() => Self::from_file(Path::new(DEFAULT_FILE))?,
+            None => Self::default(),
+        };
+        Ok(environment.or(file))
+    }
+
+    /// The configuration, with defaults for what nobody set.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when the app has no name or one that cannot be part of an endpoint.
+    pub fn resolve(self) -> Result<Config, Error> {
+        let app = self.app.ok_or_else(|| {
+            Error::Configuration(
+                "this app has no name: set PROMISCUOUS_APP, or `app` in promiscuous.toml".into(),
+            )
+        })?;
+        crate::key::Endpoint::parse(&format!("{app}/model")).map_err(|_| {
+            Error::Configuration(format!("`{app}` cannot be an app's name: use letters, digits, `_` and `-`"))
+        })?;
+        let seconds = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value)
+                .map_err(|_| Error::Configuration(format!("`{name}` must be a number of seconds, 0 or more")))
+        };
+        Ok(Config {
+            app,
+            database_url: self.database_url,
+            amqp_url: self
+                .amqp_url
+                .unwrap_or_else(|| SecretUrl::new("amqp://guest:guest@localhost:5672/%2f")),
+            redis_url: self.redis_url.unwrap_or_else(|| SecretUrl::new("redis://localhost:6379/")),
+            workers: self.workers.unwrap_or(8).max(1),
+            prefetch: self.prefetch.unwrap_or(1_000).max(1),
+            recovery: self.recovery.map(|s| seconds("recovery", s)).transpose()?,
+            bareback: self.bareback.unwrap_or(false),
+            relaxed_schema: self.relaxed_schema.unwrap_or(false),
+            clock_skew: seconds("clock_skew", self.clock_skew.unwrap_or(2.0))?,
+            classic_queue: self.classic_queue.unwrap_or(false),
+        })
+    }
+}
+
+fn parsed<T: std::str::FromStr>(
+    get: impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<T>, Error> {
+    let Some(text) = get(name) else { return Ok(None) };
+    let value = text.trim().parse().map_err(|_| {
+        let wanted = std::any::type_name::<T>();
+        Error::Configuration(format!("{name} is not a valid {wanted}: correct it or unset it"))
+    })?;
+    Ok(Some(value))
+}
+
+/// A complete configuration; the fields are those of [`Settings`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The app's name.
+    pub app: String,
+    /// The app's own database; the adapter may have a connection already.
+    pub database_url: Option<SecretUrl>,
+    /// The broker.
+    pub amqp_url: SecretUrl,
+    /// The version store.
+    pub redis_url: SecretUrl,
+    /// Transactions applied at the same time.
+    pub workers: usize,
+    /// Unacknowledged messages at the most.
+    pub prefetch: u16,
+    /// How long to wait for a cause.
+    pub recovery: Option<Duration>,
+    /// No ordering, errors swallowed.
+    pub bareback: bool,
+    /// Whether missing attributes are passed over.
+    pub relaxed_schema: bool,
+    /// The allowance for clock skew.
+    pub clock_skew: Duration,
+    /// Whether the queue is a classic one.
+    pub classic_queue: bool,
+}
+
+impl Config {
+    /// An app with the embedded broker and store of that name: for tests and trying out. Apps of one process that
+    /// use the same name are connected.
+    pub fn embedded(app: &str, name: &str) -> Result<Self, Error> {
+        let memory = SecretUrl::new(format!("memory://{name}"));
+        Settings {
+            app: Some(app.to_owned()),
+            amqp_url: Some(memory.clone()),
+            redis_url: Some(memory),
+            clock_skew: Some(0.0),
+            ..Settings::default()
+        }
+        .resolve()
+    }
+
+    /// From environment and file.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`].
+    pub fn from_environment() -> Result<Self, Error> {
+        Settings::load()?.resolve()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_goes_over_file_and_file_over_default() {
+        let file: Settings = toml::from_str("app = \"shop\"\nworkers = 3\nprefetch = 7").unwrap();
+        let environment =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_WORKERS").then(|| "5".to_owned())).unwrap();
+        let config = environment.or(file).resolve().unwrap();
+        assert_eq!((config.app.as_str(), config.workers, config.prefetch), ("shop", 5, 7));
+        assert_eq!(config.recovery, None);
+    }
+
+    #[test]
+    fn nonsense_is_named_without_its_text() {
+        let wrong =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_PREFETCH").then(|| "s3cret".to_owned()));
+        let text = wrong.unwrap_err().to_string();
+        assert!(text.contains("PROMISCUOUS_PREFETCH") && !text.contains("s3cret"), "{text}");
+        assert!(Settings::default().resolve().unwrap_err().to_string().contains("PROMISCUOUS_APP"));
+        let slash = Settings { app: Some("a/b".into()), ..Settings::default() };
+        assert!(slash.resolve().is_err());
+    }
+
+    #[test]
+    fn no_secret_is_ever_printed() {
+        let config = Settings {
+            app: Some("shop".into()),
+            amqp_url: Some(SecretUrl::new("amqp://user:s3cret@rabbit:5672/%2f")),
+            database_url: Some(SecretUrl::new("postgres://u:s3cret@db/x?password=s3cret")),
+            ..Settings::default()
+        };
+        let text = format!("{config:?} {:?}", config.clone().resolve().unwrap());
+        assert!(!text.contains("s3cret"), "{text}");
+        assert!(text.contains("rabbit:5672"));
+    }
+}
