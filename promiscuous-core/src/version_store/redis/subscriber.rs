@@ -1,0 +1,157 @@
+//! The subscriber's side: a cache of what was applied (section 7 of the protocol).
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use redis::Pipeline;
+use tokio::sync::broadcast;
+
+use super::scripts::{self, Call, number, unexpected};
+use super::{CHUNK, RedisStore};
+use crate::dependency::Version;
+use crate::key::{Endpoint, Key};
+use crate::version_store::{Advance, Announcement, Applied, AppliedStore, Ordinals, StoreError};
+
+/// Ordinals beyond a gap that are loaded at the most. More than that only delay a waiting message until the gap
+/// closes, which is announced.
+const MAX_BEYOND: usize = 10_000;
+
+/// Collects steps into calls of the `advance` script that are small enough.
+struct Steps<'a> {
+    store: &'a RedisStore,
+    /// Empty for silence.
+    channel: &'a str,
+    calls: Vec<Call>,
+    /// The last call's keys with their positions.
+    positions: HashMap<Key, usize>,
+    /// The last call's steps.
+    steps: usize,
+}
+
+impl<'a> Steps<'a> {
+    fn new(store: &'a RedisStore, channel: &'a str) -> Self {
+        Self { store, channel, calls: Vec::new(), positions: HashMap::new(), steps: 0 }
+    }
+
+    fn push(&mut self, kind: &str, key: &Key, version: Version, rest: impl IntoIterator<Item = String>) {
+        if self.calls.is_empty() || self.steps == CHUNK {
+            self.calls.push(Call::new(&scripts::ADVANCE).arg(self.store.ttl_ms()).arg(self.channel));
+            self.positions.clear();
+            self.steps = 0;
+        }
+        self.steps += 1;
+        let Some(call) = self.calls.last_mut() else { return };
+        let position = *self.positions.entry(key.clone()).or_insert_with(|| {
+            call.keys.push(self.store.sub(key));
+            call.keys.len()
+        });
+        let (generation, version) = (version.generation.to_string(), version.version.to_string());
+        call.args.extend([kind.to_owned(), position.to_string(), key.to_string(), generation, version]);
+        call.args.extend(rest);
+    }
+
+    fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) {
+        self.push("w", key, version, [u8::from(readers_unknown).to_string()]);
+    }
+
+    fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) {
+        let each =
+            ordinals.iter().flat_map(|(endpoint, ordinal)| [endpoint.to_string(), ordinal.to_string()]);
+        self.push("r", key, version, std::iter::once(ordinals.len().to_string()).chain(each));
+    }
+}
+
+impl RedisStore {
+    async fn run_steps(
+        &self,
+        fill: impl Fn(&mut Steps<'_>) + Send + Sync,
+        channel: &str,
+    ) -> Result<(), StoreError> {
+        let calls = |_: &str| {
+            let mut steps = Steps::new(self, channel);
+            fill(&mut steps);
+            steps.calls
+        };
+        self.link().eval(calls).await.map(drop)
+    }
+}
+
+/// Reads a subscriber's hash.
+fn applied(hash: &HashMap<String, String>) -> Result<Applied, StoreError> {
+    let (Some(generation), Some(version)) = (hash.get("g"), hash.get("v")) else {
+        return Ok(Applied::default());
+    };
+    let version = Some(Version::new(number(generation)?, number(version)?));
+    if hash.contains_key("u") {
+        return Ok(Applied { version, readers: None });
+    }
+    let mut readers: BTreeMap<Endpoint, Ordinals> = BTreeMap::new();
+    for (field, value) in hash {
+        let Some((kind, endpoint)) = field.split_once(':') else { continue };
+        let ordinals = readers.entry(Endpoint::parse(endpoint).map_err(unexpected)?).or_default();
+        match kind {
+            "n" => ordinals.up_to = number(value)?,
+            _ => ordinals.beyond.extend(ranges(value)?.into_iter().flatten().take(MAX_BEYOND)),
+        }
+    }
+    Ok(Applied { version, readers: Some(readers) })
+}
+
+/// Reads `3-5,7-7`.
+fn ranges(text: &str) -> Result<Vec<std::ops::RangeInclusive<u64>>, StoreError> {
+    let range = |text: &str| {
+        let (from, to) =
+            text.split_once('-').ok_or_else(|| unexpected(format!("`{text}` is not a range of ordinals")))?;
+        Ok(number(from)?..=number(to)?)
+    };
+    text.split(',').filter(|part| !part.is_empty()).map(range).collect()
+}
+
+#[async_trait]
+impl AppliedStore for RedisStore {
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Applied>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A pipeline and not a script: other clients get their turn in between.
+        let mut pipeline = Pipeline::with_capacity(keys.len());
+        for key in keys {
+            pipeline.cmd("HGETALL").arg(self.sub(key));
+        }
+        let hashes: Vec<HashMap<String, String>> = self.link().query(&pipeline).await?;
+        hashes.iter().map(applied).collect()
+    }
+
+    async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError> {
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let fill = |steps: &mut Steps<'_>| {
+            for (key, version) in versions {
+                steps.write(key, *version, true);
+            }
+        };
+        self.run_steps(fill, "").await
+    }
+
+    async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError> {
+        if advances.iter().all(|advance| advance.writes.is_empty() && advance.reads.is_empty()) {
+            return Ok(());
+        }
+        let fill = |steps: &mut Steps<'_>| {
+            for advance in advances {
+                for (key, version) in &advance.writes {
+                    steps.write(key, *version, advance.readers_unknown);
+                }
+                for (key, version, ordinals) in &advance.reads {
+                    steps.read(key, *version, ordinals);
+                }
+            }
+        };
+        self.run_steps(fill, self.shared.announcements.channel()).await
+    }
+
+    async fn announcements(&self) -> Result<broadcast::Receiver<Announcement>, StoreError> {
+        self.shared.announcements.receive().await
+    }
+}

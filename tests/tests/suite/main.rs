@@ -1,0 +1,4 @@
+//! The integration suite: one binary, a module for each seam.
+#![allow(missing_docs)]
+
+mod version_stores;
