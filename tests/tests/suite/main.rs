@@ -1,0 +1,3 @@
+//! The tests of the whole: one program, one module for each subject.
+
+mod harness;
