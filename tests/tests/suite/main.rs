@@ -1,4 +1,4 @@
-//! The integration suite: one binary, a module for each seam.
-#![allow(missing_docs)]
+//! Tests of the whole: conformance, end to end, faults. One program, so that it is linked once.
 
+mod harness;
 mod version_stores;
