@@ -18,8 +18,8 @@ pub struct Proxy {
     /// Bound but never listening: it keeps the port ours while the proxy is cut and nothing listens.
     _port: TcpSocket,
     serving: JoinHandle<()>,
-    /// How many connections are open; [`cut`](Proxy::cut) waits until none is.
-    connections: watch::Sender<usize>,
+    /// What the task has made of `flow` so far; [`cut`](Proxy::cut) and [`resume`](Proxy::resume) wait for it.
+    state: watch::Receiver<State>,
 }
 
 /// What the proxy does with connections and bytes.
@@ -33,6 +33,14 @@ enum Flow {
     Cut,
 }
 
+/// What is true of a proxy now.
+#[derive(Debug)]
+struct State {
+    listening: bool,
+    /// How many connections are open.
+    connections: usize,
+}
+
 impl Proxy {
     /// Starts a proxy to `upstream`, written `127.0.0.1:5672`.
     pub async fn to(upstream: &str) -> Self {
@@ -42,13 +50,12 @@ impl Proxy {
         let port = reusable_socket((Ipv4Addr::LOCALHOST, 0).into());
         let address = port.local_addr().expect("A bound socket has an address.");
         let flow = watch::Sender::new(Flow::Open);
-        let connections = watch::Sender::new(0);
-        let server =
-            Arc::new(Server { address, upstream, flow: flow.clone(), connections: connections.clone() });
+        let (state_sender, state) = watch::channel(State { listening: true, connections: 0 });
+        let server = Arc::new(Server { address, upstream, flow: flow.clone(), state: state_sender });
         // Listening starts here and not in the task, so that the first client is not refused.
         let listener = server.listen();
         let serving = tokio::spawn(server.serve(listener));
-        Self { address, flow, _port: port, serving, connections }
+        Self { address, flow, _port: port, serving, state }
     }
 
     /// Starts a proxy to the server that `url` names, and returns it with the URL that leads through it.
@@ -68,19 +75,14 @@ impl Proxy {
 
     /// How many connections go through the proxy now.
     pub fn connections(&self) -> usize {
-        *self.connections.borrow()
+        self.state.borrow().connections
     }
 
     /// Drops all connections and refuses new ones, until [`resume`](Proxy::resume). The connections are gone when it
     /// returns.
     pub async fn cut(&self) {
         self.flow.send_replace(Flow::Cut);
-        let mut connections = self.connections.subscribe();
-        connections.wait_for(|open| *open == 0).await.expect("The proxy holds the sender.");
-        // The listener closes at its own pace, and a client must not slip in before.
-        while TcpStream::connect(self.address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
+        self.becomes(|state| !state.listening && state.connections == 0).await;
     }
 
     /// Holds all bytes in both directions, as a network that loses every packet would, until
@@ -92,10 +94,11 @@ impl Proxy {
     /// Lets held bytes and new connections pass again.
     pub async fn resume(&self) {
         self.flow.send_replace(Flow::Open);
-        // After a cut, the proxy listens again at its own pace too.
-        while TcpStream::connect(self.address).await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        self.becomes(|state| state.listening).await;
+    }
+
+    async fn becomes(&self, wanted: impl FnMut(&State) -> bool) {
+        self.state.clone().wait_for(wanted).await.expect("The task lives as long as the proxy.");
     }
 }
 
@@ -119,7 +122,7 @@ struct Server {
     address: SocketAddr,
     upstream: SocketAddr,
     flow: watch::Sender<Flow>,
-    connections: watch::Sender<usize>,
+    state: watch::Sender<State>,
 }
 
 impl Server {
@@ -135,10 +138,12 @@ impl Server {
             let was_cut = listener.is_none();
             tokio::select! {
                 _ = flow.wait_for(|flow| (*flow == Flow::Cut) != was_cut) => {
+                    // The old listener must be closed before anybody hears that it is.
                     listener = was_cut.then(|| self.listen());
+                    self.state.send_modify(|state| state.listening = was_cut);
                 }
                 client = accept(listener.as_ref()) => {
-                    self.connections.send_modify(|open| *open += 1);
+                    self.state.send_modify(|state| state.connections += 1);
                     tokio::spawn(self.clone().connection(client));
                 }
             }
@@ -151,7 +156,7 @@ impl Server {
             _ = self.forward(client) => {}
             _ = flow.wait_for(|flow| *flow == Flow::Cut) => {}
         }
-        self.connections.send_modify(|open| *open -= 1);
+        self.state.send_modify(|state| state.connections -= 1);
     }
 
     /// Forwards until both sides have said everything or one is gone.
