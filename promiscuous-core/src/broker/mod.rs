@@ -16,6 +16,11 @@ pub mod rabbitmq;
 /// The topic exchange that all messages go through.
 pub const EXCHANGE: &str = "promiscuous";
 
+/// The exchange that records which app owns an endpoint: the first to declare it does.
+pub(crate) fn claim_exchange(endpoint: &Endpoint) -> String {
+    format!("promiscuous.endpoint.{}", endpoint.routing_key())
+}
+
 /// A message on its way to the broker.
 #[derive(Debug, Clone)]
 pub struct Publication {
