@@ -246,6 +246,7 @@ impl Broker for MemoryBroker {
             let mut state = self.state();
             let publish = |publication: &Publication| {
                 state.check_reachable()?;
+                super::check_size("memory", publication)?;
                 state.route(publication);
                 Ok(())
             };
