@@ -616,8 +616,10 @@ mod rabbitmq_wire {
             let (broker, many) = (broker.clone(), many.clone());
             async move { broker.publish(many).await }
         });
-        tokio::task::yield_now().await;
+        let mut watching = RabbitMq::fresh().consume(&queue, 5_000).await.unwrap();
+        next_many(&mut watching, 200).await;
         wire.cut();
+        drop(watching);
         let answers = tokio::time::timeout(SOON, publishing).await.expect("publishing hangs").unwrap();
 
         // then: what was confirmed is there, and the rest can be published again
