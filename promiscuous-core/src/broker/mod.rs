@@ -8,6 +8,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::key::Endpoint;
+use crate::message::MAX_MESSAGE_BYTES;
 
 pub mod memory;
 #[cfg(feature = "rabbitmq")]
@@ -15,6 +16,24 @@ pub mod rabbitmq;
 
 /// The topic exchange that all messages go through.
 pub const EXCHANGE: &str = "promiscuous";
+
+/// The exchange that records which app owns an endpoint: the first to declare it does.
+pub(crate) fn claim_exchange(endpoint: &Endpoint) -> String {
+    format!("promiscuous.endpoint.{}", endpoint.routing_key())
+}
+
+/// Refuses a message that subscribers would not read; RabbitMQ itself would answer by closing the channel, with all that is under way on it.
+pub(crate) fn check_size(at: &str, publication: &Publication) -> Result<(), BrokerError> {
+    let bytes = publication.body.len();
+    if bytes <= MAX_MESSAGE_BYTES {
+        return Ok(());
+    }
+    let reason = format!(
+        "the message {} has {bytes} bytes, more than the {MAX_MESSAGE_BYTES} allowed: write fewer rows in one transaction, or publish fewer attributes",
+        publication.id
+    );
+    Err(BrokerError::Refused { at: at.to_owned(), reason })
+}
 
 /// A message on its way to the broker.
 #[derive(Debug, Clone)]

@@ -38,6 +38,8 @@ struct KeyState {
     loading: bool,
     /// It changed while a load was under way, whose answer may be too old.
     again: bool,
+    /// Another process may have changed it since it was loaded. Nobody minded, for nobody waited for it.
+    outdated: bool,
 }
 
 impl Keys {
@@ -64,11 +66,31 @@ impl Keys {
     /// The store may know more.
     pub(super) fn reload(&mut self, key: &Key) {
         let Some(state) = self.known.get_mut(key) else { return };
+        state.outdated = false;
         if state.loading {
             state.again = true;
         } else {
             state.loading = true;
             self.to_load.push(key.clone());
+        }
+    }
+
+    /// The store may know more, once somebody asks.
+    pub(super) fn outdate(&mut self, key: &Key) {
+        if let Some(state) = self.known.get_mut(key) {
+            state.outdated = true;
+        }
+    }
+
+    /// The store may know more about everything.
+    pub(super) fn outdate_all(&mut self) {
+        self.known.values_mut().for_each(|state| state.outdated = true);
+    }
+
+    /// Somebody waits for the key.
+    pub(super) fn reload_if_outdated(&mut self, key: &Key) {
+        if self.known.get(key).is_some_and(|state| state.outdated) {
+            self.reload(key);
         }
     }
 

@@ -138,17 +138,21 @@ impl Scheduler {
         self.wake([key.clone()]);
     }
 
-    /// Another process changed these keys, or may have: those that somebody waits for are loaded again.
+    /// Another process changed these keys, or may have: those that somebody waits for are loaded again, the others
+    /// when somebody does.
     pub fn changed<'k>(&mut self, keys: impl IntoIterator<Item = &'k Key>) {
         for key in keys {
             if self.waiting.contains_key(key) {
                 self.keys.reload(key);
+            } else {
+                self.keys.outdate(key);
             }
         }
     }
 
-    /// Anything may have changed: everything that is waited for is loaded again.
+    /// Anything may have changed.
     pub fn all_changed(&mut self) {
+        self.keys.outdate_all();
         for key in self.waiting.keys() {
             self.keys.reload(key);
         }
@@ -313,6 +317,7 @@ impl Scheduler {
 
     fn block(&mut self, sequence: Sequence, obstacle: Obstacle) {
         self.leave_state(sequence);
+        self.keys.reload_if_outdated(obstacle.key());
         self.waiting.entry(obstacle.key().clone()).or_default().insert(sequence);
         if let Some(entry) = self.entries.get_mut(&sequence) {
             entry.state = State::Blocked(obstacle);

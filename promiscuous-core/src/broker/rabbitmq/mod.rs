@@ -1,0 +1,140 @@
+//! On RabbitMQ, 3.8 or later.
+//!
+//! * `connection`: one connection, made anew whenever it was lost
+//! * `topology`: the exchange, queues, and claims on endpoints
+//! * `publishing`: pipelined, with confirms
+//! * `consuming`: deliveries and what became of them
+//!
+//! **Consumer timeout.** Since 3.8.15 the server closes the channel of a consumer that leaves a delivery
+//! unacknowledged for 30 minutes (`consumer_timeout`), and delivers everything it held again. Blocked messages are
+//! parked and acknowledged long before; only the applying of a single message may come near. It is a setting of the
+//! server: raise it there if your callbacks take that long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::ShortString;
+use lapin::{Channel, ErrorKind};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::{Broker, BrokerError, Consumer, Publication, Queue};
+use crate::key::Endpoint;
+use connection::Link;
+
+mod connection;
+mod consuming;
+mod publishing;
+mod topology;
+
+/// How long the answer to a declaration may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a health check may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A RabbitMQ server or cluster. A cheap handle: clones share one connection.
+#[derive(Clone)]
+pub struct RabbitMq {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    /// The channel in confirm mode that all publications go through; replaced once it is closed. An async
+    /// lock, held while opening it, so that it is opened once.
+    publishing: Mutex<Option<Channel>>,
+}
+
+impl RabbitMq {
+    /// A broker at an `amqp://user:password@host:port/vhost` URL (or, with the `tls` feature, `amqps://`). Connects when it is
+    /// first used, and again whenever the connection was lost; so this succeeds while the server is away.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] when the text is not such a URL.
+    pub fn new(url: &str) -> Result<Self, BrokerError> {
+        Ok(Self { shared: Arc::new(Shared { link: Link::new(url)?, publishing: Mutex::new(None) }) })
+    }
+
+    fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// Host and port, for errors.
+    fn at(&self) -> &str {
+        self.link().at()
+    }
+
+    /// Runs declarations on a channel of their own, because a refusal closes it.
+    async fn on_own_channel<T>(
+        &self,
+        work: impl AsyncFnOnce(&Channel) -> Result<T, BrokerError>,
+    ) -> Result<T, BrokerError> {
+        let in_time = async {
+            let channel = self.link().channel().await?;
+            let result = work(&channel).await;
+            if channel.status().connected() {
+                // Whether it closes well no longer matters.
+                let _ = channel.close(200, ShortString::default()).await;
+            }
+            result
+        };
+        timeout(ANSWER_TIMEOUT, in_time)
+            .await
+            .unwrap_or_else(|_| Err(self.link().lost(&"it does not answer in time")))
+    }
+}
+
+#[async_trait]
+impl Broker for RabbitMq {
+    async fn claim(&self, app: &str, endpoints: &[Endpoint]) -> Result<(), BrokerError> {
+        topology::claim(self, app, endpoints).await
+    }
+
+    async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), BrokerError>> {
+        publishing::publish(self, publications).await
+    }
+
+    async fn declare(&self, queue: &Queue) -> Result<(), BrokerError> {
+        topology::declare(self, queue).await
+    }
+
+    async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        timeout(ANSWER_TIMEOUT, consuming::consume(self, queue, prefetch))
+            .await
+            .unwrap_or_else(|_| Err(self.link().lost(&"it does not answer in time")))
+    }
+
+    async fn ping(&self) -> Result<(), BrokerError> {
+        // Opening a channel is a round trip: it tells a live server from a connection that looks alive.
+        timeout(PING_TIMEOUT, self.on_own_channel(async |_| Ok(())))
+            .await
+            .unwrap_or_else(|_| Err(self.link().lost(&"it does not answer in time")))
+    }
+}
+
+/// What the broker's error means to us: a refusal that a retry will not change, or a lost connection.
+fn broker_error(at: &str, error: &lapin::Error) -> BrokerError {
+    use AMQPSoftError::{ACCESSREFUSED, NOTFOUND, PRECONDITIONFAILED, RESOURCELOCKED};
+    let (at, reason) = (at.to_owned(), error.to_string());
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => match error.kind() {
+            AMQPErrorKind::Soft(ACCESSREFUSED | NOTFOUND | PRECONDITIONFAILED | RESOURCELOCKED) => {
+                BrokerError::Refused { at, reason }
+            }
+            _ => BrokerError::Connection { at, reason },
+        },
+        _ => BrokerError::Connection { at, reason },
+    }
+}
+
+/// A name as AMQP wants it. Longer ones make the client panic, so they are refused here.
+fn short(at: &str, name: impl Into<String>) -> Result<ShortString, BrokerError> {
+    let name = name.into();
+    ShortString::try_new(name.as_str()).map_err(|_| BrokerError::Refused {
+        at: at.to_owned(),
+        reason: format!("the name `{name}` is longer than the 255 bytes that AMQP allows: choose shorter app and model names"),
+    })
+}

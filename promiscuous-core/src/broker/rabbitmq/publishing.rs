@@ -1,0 +1,127 @@
+//! Publishing, pipelined and with confirms: everything is sent, then every confirm is awaited.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{FieldArray, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::time::{Instant, timeout_at};
+
+use super::topology::{declare_exchange, text};
+use super::{RabbitMq, broker_error, short};
+use crate::broker::{BrokerError, EXCHANGE, Publication, check_size};
+
+/// How long sending and confirming may take, the whole batch together. A broker that is short of memory or disk
+/// blocks publishers: then the messages stay in the outbox, and are published again.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// AMQP's `delivery_mode` for messages that survive a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Publishes all; one answer for each, in order.
+pub(super) async fn publish(
+    broker: &RabbitMq,
+    publications: Vec<Publication>,
+) -> Vec<Result<(), BrokerError>> {
+    let deadline = Instant::now() + CONFIRM_TIMEOUT;
+    let late = || broker.link().lost(&"it does not confirm in time: it may be short of memory or disk");
+    let opened = timeout_at(deadline, channel(broker)).await.unwrap_or_else(|_| Err(late()));
+    let channel = match opened {
+        Ok(channel) => channel,
+        Err(error) => return publications.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let alone = publications.len() == 1;
+    let one = |publication: Publication| {
+        let channel = &channel;
+        async move {
+            let answer = timeout_at(deadline, publish_one(broker, channel, publication)).await;
+            answer.unwrap_or_else(|_| Err(Failure::Channel(late())))
+        }
+    };
+    let mut results = join_all(publications.into_iter().map(one)).await;
+    if results.iter().any(|result| matches!(result, Err(Failure::Channel(_)))) {
+        discard(broker, &channel).await;
+    }
+    results
+        .drain(..)
+        .map(|result| match result {
+            // A refusal closes the channel, and then all that was under way fails with one's refusal: not theirs.
+            Err(Failure::Channel(BrokerError::Refused { at, reason })) if !alone => {
+                Err(BrokerError::Connection { at, reason })
+            }
+            Err(Failure::Channel(error) | Failure::Message(error)) => Err(error),
+            Ok(()) => Ok(()),
+        })
+        .collect()
+}
+
+/// Why a publication failed.
+enum Failure {
+    /// The channel is of no use any more.
+    Channel(BrokerError),
+    /// This message only.
+    Message(BrokerError),
+}
+
+async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publication) -> Result<(), Failure> {
+    let at = broker.at();
+    let id = publication.id;
+    let lost = |error: lapin::Error| Failure::Channel(broker_error(at, &error));
+    let (routing_key, properties) = address(at, &publication).map_err(Failure::Message)?;
+    // Neither mandatory nor immediate: a message that nobody wants yet is confirmed and forgotten.
+    let options = BasicPublishOptions::default();
+    let sent = channel.basic_publish(EXCHANGE.into(), routing_key, options, &publication.body, properties);
+    match sent.await.map_err(lost)?.await.map_err(lost)? {
+        Confirmation::Ack(_) => Ok(()),
+        Confirmation::Nack(_) => Err(Failure::Message(BrokerError::Nacked { id })),
+        Confirmation::NotRequested => Err(Failure::Channel(broker.link().lost(&"it is not in confirm mode"))),
+    }
+}
+
+/// The routing key and everything else that the envelope says.
+fn address(at: &str, publication: &Publication) -> Result<(ShortString, BasicProperties), BrokerError> {
+    let refused = |reason: String| BrokerError::Refused { at: at.to_owned(), reason };
+    let Some((first, others)) = publication.endpoints.split_first() else {
+        return Err(refused(format!("the message {} has no endpoint to go to", publication.id)));
+    };
+    check_size(at, publication)?;
+    let mut headers = FieldTable::default();
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(|endpoint| text(endpoint.routing_key())).collect();
+        headers.insert("CC".into(), FieldArray::from(others).into());
+    }
+    if let Some(traceparent) = &publication.traceparent {
+        headers.insert("traceparent".into(), text(traceparent.as_str()));
+    }
+    let properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_message_id(short(at, publication.id.to_string())?)
+        .with_app_id(short(at, publication.app.as_str())?)
+        // AMQP counts in seconds.
+        .with_timestamp(publication.timestamp / 1_000)
+        .with_headers(headers);
+    Ok((short(at, first.routing_key())?, properties))
+}
+
+/// The channel to publish on, in confirm mode; opened if there is none or it was closed.
+async fn channel(broker: &RabbitMq) -> Result<Channel, BrokerError> {
+    let mut current = broker.shared.publishing.lock().await;
+    if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {
+        return Ok(channel.clone());
+    }
+    *current = None;
+    let channel = broker.link().channel().await?;
+    // A missing exchange would close the channel at the first message.
+    declare_exchange(broker, &channel).await?;
+    let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
+    confirming.map_err(|error| broker_error(broker.at(), &error))?;
+    Ok(current.insert(channel).clone())
+}
+
+/// Has the next call open another channel, unless someone has by now.
+async fn discard(broker: &RabbitMq, failed: &Channel) {
+    let mut current = broker.shared.publishing.lock().await;
+    current.take_if(|channel| channel.id() == failed.id() || !channel.status().connected());
+}
