@@ -148,3 +148,6 @@ fn select_keys<E: EntityTrait>() -> SelectStatement {
 fn select_rows<E: EntityTrait>() -> SelectStatement {
     E::find().into_query()
 }
+
+#[cfg(test)]
+mod tests;
