@@ -21,20 +21,20 @@
 
 mod id;
 mod moment;
+mod number;
 #[cfg(test)]
 mod tests;
 
-use std::str::FromStr;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rust_decimal::Decimal;
 use sea_orm::sea_query::{ArrayType, Enum, OptionEnum};
 use sea_orm::{ActiveModelTrait, EntityTrait, ModelTrait, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-pub use id::{id_text, id_value};
+use self::number::{decimal, encode_float, float, integer, single};
+
+pub use self::id::{id_text, id_value};
 
 /// How deep a JSON value may nest. A message adds a few levels, and no reader follows more than 128.
 const MAX_JSON_DEPTH: usize = 100;
@@ -253,54 +253,6 @@ fn decode_one(json: &Json, value: &ArrayType) -> Result<Value, CodecError> {
 
 fn to_json<T: Into<Json>>(value: Option<T>) -> Json {
     value.map_or(Json::Null, Into::into)
-}
-
-fn encode_float(value: f64) -> Json {
-    match serde_json::Number::from_f64(value) {
-        Some(number) => Json::Number(number),
-        None if value.is_nan() => Json::from("NaN"),
-        None if value > 0.0 => Json::from("Infinity"),
-        None => Json::from("-Infinity"),
-    }
-}
-
-fn float(json: &Json) -> Result<f64, CodecError> {
-    match json {
-        Json::String(text) if text == "NaN" => Some(f64::NAN),
-        Json::String(text) if text == "Infinity" => Some(f64::INFINITY),
-        Json::String(text) if text == "-Infinity" => Some(f64::NEG_INFINITY),
-        Json::Number(number) => number.as_f64(),
-        _ => None,
-    }
-    .ok_or_else(|| CodecError::expected("a number, \"NaN\", \"Infinity\" or \"-Infinity\""))
-}
-
-/// The nearest `f32`: a column of that type has chosen its precision, but a finite number never becomes an infinite one.
-#[allow(clippy::cast_possible_truncation)]
-fn single(value: f64) -> Result<f32, CodecError> {
-    let single = value as f32;
-    if single.is_infinite() && value.is_finite() {
-        return Err(CodecError::expected("a number in the range of a 32-bit float"));
-    }
-    Ok(single)
-}
-
-fn integer<T: TryFrom<i128>>(json: &Json) -> Result<T, CodecError> {
-    let wide = json.as_i64().map(i128::from).or_else(|| json.as_u64().map(i128::from));
-    wide.and_then(|wide| T::try_from(wide).ok()).ok_or_else(|| {
-        CodecError::expected(format!("an integer in the range of {}", std::any::type_name::<T>()))
-    })
-}
-
-fn decimal(json: &Json) -> Result<Decimal, CodecError> {
-    match json {
-        Json::String(text) => Decimal::from_str_exact(text).ok(),
-        Json::Number(number) if number.is_i64() || number.is_u64() => {
-            Decimal::from_str(&number.to_string()).ok()
-        }
-        _ => None,
-    }
-    .ok_or_else(|| CodecError::expected("a decimal number in a string, of at most 28 digits"))
 }
 
 fn text<'a>(json: &'a Json, what: &str) -> Result<&'a str, CodecError> {

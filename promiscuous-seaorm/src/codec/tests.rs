@@ -1,5 +1,8 @@
 use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use std::str::FromStr;
+
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 use sea_orm::sea_query::EnumTypeName;
 
 use super::*;
@@ -302,5 +305,100 @@ fn equal_ids_have_one_text_and_numbers_one_spelling() {
     assert_eq!(id_text(&1.5_f64.into()), None);
     for spelling in ["007", "+7", "7.0", " 7", ""] {
         assert!(id_value(spelling, &ArrayType::Int).is_err(), "{spelling}");
+    }
+}
+
+/// A column of each kind that the value's type alone does not tell.
+mod kinds {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+    #[sea_orm(rs_type = "Enum", db_type = "Enum", enum_name = "mood")]
+    pub enum Mood {
+        #[sea_orm(string_value = "happy")]
+        Happy,
+        #[sea_orm(string_value = "sad")]
+        Sad,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, FromJsonQueryResult)]
+    pub struct Tags(pub Vec<String>);
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "kinds")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i32,
+        pub bytes: Option<Vec<u8>>,
+        pub numbers: Vec<i32>,
+        pub words: Option<Vec<String>>,
+        pub mood: Mood,
+        pub moods: Vec<Mood>,
+        pub json: Json,
+        pub maybe_json: Option<Json>,
+        pub tags: Option<Tags>,
+        pub flag: bool,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[test]
+fn the_rust_type_of_a_field_tells_its_kind() {
+    use kinds::Column;
+    let mood = || ArrayType::Enum(Box::new("mood".into()));
+    for (column, value, array, nullable) in [
+        (Column::Id, ArrayType::Int, false, false),
+        (Column::Bytes, ArrayType::Bytes, false, true),
+        (Column::Numbers, ArrayType::Int, true, false),
+        (Column::Words, ArrayType::String, true, true),
+        (Column::Mood, mood(), false, false),
+        (Column::Moods, mood(), true, false),
+        (Column::Json, ArrayType::Json, false, false),
+        (Column::MaybeJson, ArrayType::Json, false, true),
+        (Column::Tags, ArrayType::Json, false, true),
+        (Column::Flag, ArrayType::Bool, false, false),
+    ] {
+        assert_eq!(
+            ColumnKind::of::<kinds::Entity>(column),
+            ColumnKind { value, array, nullable },
+            "{column:?}"
+        );
+    }
+}
+
+#[test]
+fn a_whole_row_of_such_columns_survives() {
+    use kinds::{Column, Entity, Mood, Tags};
+    use sea_orm::Iterable;
+    let full = kinds::Model {
+        id: 1,
+        bytes: Some(vec![0, 255]),
+        numbers: vec![i32::MIN, 0],
+        words: Some(vec![String::new(), "\0".into()]),
+        mood: Mood::Sad,
+        moods: vec![Mood::Happy, Mood::Sad],
+        json: Json::Null,
+        maybe_json: Some(serde_json::json!({"a": [null]})),
+        tags: Some(Tags(vec!["x".into()])),
+        flag: true,
+    };
+    let empty = kinds::Model {
+        bytes: None,
+        numbers: vec![],
+        words: None,
+        moods: vec![],
+        maybe_json: None,
+        tags: None,
+        ..full.clone()
+    };
+    for row in [full, empty] {
+        let mut arrived = <kinds::ActiveModel as ActiveModelTrait>::default();
+        for column in Column::iter() {
+            let value = over_the_wire(&row.get(column), &ColumnKind::of::<Entity>(column));
+            arrived.try_set(column, value).unwrap();
+        }
+        assert_eq!(kinds::Model::try_from(arrived).unwrap(), row);
     }
 }
