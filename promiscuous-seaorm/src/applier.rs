@@ -24,7 +24,7 @@ use sea_orm::{
 use self::failure::Subject;
 use crate::codec::{ColumnKind, decode, id_value};
 use crate::publication::{check_key_column, key_columns};
-use crate::subscription::{SetterError, SubscribeDeclaration, VirtualAttribute};
+use crate::subscription::{SetterError, SubscribeDeclaration, VirtualAttribute, Writable};
 
 /// How operations are applied.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,7 +128,7 @@ pub async fn apply<E, C>(
     options: ApplyOptions,
 ) -> Result<(), ApplyError>
 where
-    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send + Sync, ActiveModel: Send>,
+    E: Writable,
     C: ConnectionTrait,
 {
     let subject = Subject { operation };
@@ -150,7 +150,7 @@ where
 
 async fn find<E, C>(db: &C, id: &[(E::Column, Value)]) -> Result<Option<E::Model>, sea_orm::DbErr>
 where
-    E: EntityTrait<Model: Send + Sync>,
+    E: Writable,
     C: ConnectionTrait,
 {
     let mut rows = E::find();
@@ -168,7 +168,7 @@ async fn update<E, C>(
     model: E::Model,
 ) -> Result<(), ApplyError>
 where
-    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send + Sync, ActiveModel: Send>,
+    E: Writable,
     C: ConnectionTrait,
 {
     let current: Vec<Value> = plan.attributes.iter().map(|(_, column, _)| model.get(*column)).collect();
@@ -189,7 +189,7 @@ async fn insert<E, C>(
     id: Vec<(E::Column, Value)>,
 ) -> Result<(), ApplyError>
 where
-    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send + Sync, ActiveModel: Send>,
+    E: Writable,
     C: ConnectionTrait,
 {
     let mut row = <E::ActiveModel as ActiveModelBehavior>::new();

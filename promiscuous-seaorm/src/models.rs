@@ -18,9 +18,29 @@ type Subscribed = Arc<dyn Fn() -> Result<SubscribedModel, Error> + Send + Sync>;
 ///
 /// By default that is every entity of the program that derives [`Publish`] or [`Subscribe`], so that none can be
 /// forgotten. A program that hosts more than one app names them instead:
-/// ```ignore
+/// ```
+/// # mod user {
+/// #     use promiscuous_seaorm::{Publish, Subscribe};
+/// #     use sea_orm::entity::prelude::*;
+/// #     #[sea_orm::model]
+/// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Publish, Subscribe)]
+/// #     #[sea_orm(table_name = "users")]
+/// #     #[publish(attributes(name))]
+/// #     #[subscribe(attributes(name))]
+/// #     pub struct Model {
+/// #         #[sea_orm(primary_key)]
+/// #         pub id: i64,
+/// #         pub name: String,
+/// #     }
+/// #     impl ActiveModelBehavior for ActiveModel {}
+/// # }
+/// use promiscuous_seaorm::Models;
+///
 /// let crowdtap = Models::new().publish::<user::Entity>();
-/// let sniper = Models::new().subscribe::<follower::Entity>();
+/// let sniper = Models::new().subscribe::<user::Entity>();
+/// assert_eq!(crowdtap.published("crowdtap")?.iter().count(), 1);
+/// assert!(sniper.subscribed()?.subscriptions().wants("crowdtap/user"));
+/// # Ok::<(), promiscuous_core::error::Error>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Models {

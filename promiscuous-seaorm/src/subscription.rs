@@ -18,6 +18,18 @@ use crate::naming::endpoint_name;
 /// The connection that operations are applied on: the caller's open transaction.
 pub type ApplyConnection = sea_orm::DatabaseTransaction;
 
+/// An entity whose rows can be read, changed and written by code that knows nothing else of it. Every entity that SeaORM's derive
+/// makes is one.
+pub trait Writable:
+    EntityTrait<Model: IntoActiveModel<Self::ActiveModel> + Send + Sync, ActiveModel: Send>
+{
+}
+
+impl<E> Writable for E where
+    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send + Sync, ActiveModel: Send>
+{
+}
+
 /// What `#[derive(Subscribe)]` says about an entity. Implemented by the derive; write it by hand only in the same way.
 ///
 /// # The derive
@@ -55,9 +67,7 @@ pub type ApplyConnection = sea_orm::DatabaseTransaction;
 /// * `from = "app/model"`: the endpoint; by default any app's, with the model's name in snake case. `from = "model"` is any app's.
 /// * `as = "User"`: the published type it stands for; by default the entity's module in upper camel case (`mod user` is `User`).
 /// * `foreign_key = "crowdtap_id"`: the field that keeps the publisher's id, when the local primary key is its own.
-pub trait Subscribe:
-    EntityTrait<Model: IntoActiveModel<Self::ActiveModel> + Send + Sync, ActiveModel: Send>
-{
+pub trait Subscribe: Writable {
     /// Names, columns and setters.
     fn declaration() -> SubscribeDeclaration<Self>;
 }
@@ -180,10 +190,7 @@ impl SubscribedModel {
     ///
     /// # Errors
     /// [`Error::Name`] when `from` is no endpoint, [`Error::Configuration`] when a column holds values that cannot be received.
-    pub fn declared<E>(declaration: SubscribeDeclaration<E>) -> Result<Self, Error>
-    where
-        E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send + Sync, ActiveModel: Send>,
-    {
+    pub fn declared<E: Writable>(declaration: SubscribeDeclaration<E>) -> Result<Self, Error> {
         let from = declaration.from.clone().unwrap_or_else(|| endpoint_name(&declaration.name));
         let subscription = Subscription {
             from: From::parse(&from)?,
