@@ -6,14 +6,55 @@ use std::sync::Arc;
 use promiscuous_core::key::Endpoint;
 use promiscuous_core::operation::Attributes;
 use sea_orm::sea_query::{ReturningClause, SelectStatement, Value};
-use sea_orm::{DbBackend, DbErr, EntityTrait, QueryResult};
+use sea_orm::{DbBackend, DbErr, EntityTrait, IdenStatic, Iterable, QueryResult};
 
 use crate::codec::CodecError;
 
 /// What `#[derive(Publish)]` says about an entity. Implemented by the derive; write it by hand only in the same way.
+///
+/// # The derive
+/// It stands on the `Model`, below `#[sea_orm::model]` where that is used:
+/// ```
+/// mod user {
+///     use promiscuous_seaorm::Publish;
+///     use sea_orm::entity::prelude::*;
+///
+///     #[sea_orm::model]
+///     #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Publish)]
+///     #[sea_orm(table_name = "users")]
+///     #[publish(attributes(first, last), virtual_attributes(full_name))]
+///     pub struct Model {
+///         #[sea_orm(primary_key)]
+///         pub id: i64,
+///         pub first: String,
+///         pub last: String,
+///         pub password: String,
+///     }
+///
+///     impl Model {
+///         fn full_name(&self) -> String {
+///             format!("{} {}", self.first, self.last)
+///         }
+///     }
+///
+///     impl ActiveModelBehavior for ActiveModel {}
+/// }
+/// # use promiscuous_seaorm::Publish;
+/// assert_eq!(user::Entity::declaration().name, "User");
+/// ```
+/// * `attributes(…)`: the fields to publish; or `#[publish]` on each of them. Nothing else ever leaves.
+/// * `virtual_attributes(…)`: computed by a method of the `Model` of the same name, which answers anything that serde can serialize.
+/// * `to = "app/model"`: the endpoint; by default this app's, with the model's name in snake case.
+/// * `as = "User"`: the model's name; by default the entity's module in upper camel case (`mod user` is `User`).
+/// * `types("Admin", "User")`: the published type and its parents, nearest first; by default only the name.
 pub trait Publish: EntityTrait {
     /// Names, attributes and types.
     fn declaration() -> PublishDeclaration;
+
+    /// The column of a published attribute. By default the one that is called so.
+    fn column(attribute: &str) -> Option<Self::Column> {
+        Self::Column::iter().find(|column| column.as_str() == attribute)
+    }
 
     /// Computes the virtual attributes of a row and adds them.
     ///
@@ -29,6 +70,8 @@ pub struct PublishDeclaration {
     pub name: String,
     /// The endpoint from `to`; otherwise `<app>/<name in snake case>`.
     pub to: Option<String>,
+    /// The type and its parents, nearest first; empty is the name alone.
+    pub types: Vec<&'static str>,
     /// The names of the published columns' fields: nothing else ever leaves.
     pub attributes: Vec<&'static str>,
     /// The names of the virtual attributes.

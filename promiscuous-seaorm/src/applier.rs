@@ -1,0 +1,232 @@
+//! Applies operations to subscribed entities, so that their own hooks run.
+//!
+//! Rows are read and written through their `ActiveModel`, one at a time, in the caller's transaction. The rules are those of the
+//! protocol: `create` of an existing row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine,
+//! and `sync` is like `update`.
+
+mod failure;
+#[cfg(test)]
+mod tests;
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use promiscuous_core::database::ApplyError;
+use promiscuous_core::error::Error;
+use promiscuous_core::key::decode_id;
+use promiscuous_core::operation::{Operation, OperationKind};
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic,
+    IntoActiveModel, ModelTrait, QueryFilter, Value,
+};
+
+use self::failure::Subject;
+use crate::codec::{ColumnKind, decode, id_value};
+use crate::publication::{check_key_column, key_columns};
+use crate::subscription::{SetterError, SubscribeDeclaration, VirtualAttribute, Writable};
+
+/// How operations are applied.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ApplyOptions {
+    /// Leaves attributes alone that the message lacks, instead of failing (`--relaxed-schema`).
+    pub relaxed_schema: bool,
+}
+
+impl ApplyOptions {
+    /// With or without tolerance for attributes that the message lacks.
+    #[must_use]
+    pub fn relaxed_schema(mut self, relaxed: bool) -> Self {
+        self.relaxed_schema = relaxed;
+        self
+    }
+}
+
+/// Where the parts of an operation go in an entity: its declaration, looked up once.
+pub struct Plan<E: EntityTrait> {
+    /// The columns that the message's id is kept in: the primary key, or the foreign key.
+    id: Vec<(E::Column, ColumnKind)>,
+    /// Whether those are the primary key. Otherwise that is the local database's own.
+    id_is_primary_key: bool,
+    /// The columns to fill.
+    attributes: Vec<(&'static str, E::Column, ColumnKind)>,
+    /// The setters to call.
+    virtual_attributes: Vec<VirtualAttribute<E>>,
+}
+
+impl<E: EntityTrait> Plan<E> {
+    /// Looks up what is declared.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when a column holds values that cannot be received.
+    pub fn new(declaration: SubscribeDeclaration<E>) -> Result<Self, Error> {
+        let id: Vec<E::Column> = match declaration.foreign_key {
+            Some(column) => vec![column],
+            None => key_columns::<E>().collect(),
+        };
+        for &column in &id {
+            check_key_column::<E>(column)?;
+        }
+        let with_kind = |column: E::Column| (column, ColumnKind::of::<E>(column));
+        let mut attributes = Vec::with_capacity(declaration.attributes.len());
+        for (name, column) in declaration.attributes {
+            let kind = ColumnKind::of::<E>(column);
+            if !kind.is_supported() {
+                return Err(Error::Configuration(format!(
+                    "the subscribed attribute `{name}` of `{}` holds values that cannot be sent: subscribe to a virtual attribute instead",
+                    E::default().table_name()
+                )));
+            }
+            attributes.push((name, column, kind));
+        }
+        Ok(Self {
+            id_is_primary_key: declaration.foreign_key.is_none(),
+            id: id.into_iter().map(with_kind).collect(),
+            attributes,
+            virtual_attributes: declaration.virtual_attributes,
+        })
+    }
+
+    /// The values of the id columns.
+    fn id_values(&self, subject: &Subject<'_>) -> Result<Vec<(E::Column, Value)>, ApplyError> {
+        let encoded = &subject.operation.id;
+        let names = || self.id.iter().map(|(column, _)| column.as_str()).collect::<Vec<_>>().join(", ");
+        let mut parts = decode_id(encoded).ok_or_else(|| subject.wrong_id(names(), "an encoded id"))?;
+        if parts.len() != self.id.len() {
+            match self.id.as_slice() {
+                // A foreign key of text keeps a composite id as it is written.
+                [(_, kind)] if !self.id_is_primary_key && kind.value == ArrayType::String => {
+                    parts = vec![encoded.clone()];
+                }
+                _ => {
+                    let expected = format!("an id of {} columns and not of {}", self.id.len(), parts.len());
+                    return Err(subject.wrong_id(names(), expected));
+                }
+            }
+        }
+        self.id
+            .iter()
+            .zip(parts)
+            .map(|((column, kind), part)| match id_value(&part, &kind.value) {
+                Ok(value) => Ok((*column, value)),
+                Err(error) => Err(subject.wrong_id(column.as_str(), error.expected)),
+            })
+            .collect()
+    }
+}
+
+/// Applies one operation.
+///
+/// # Errors
+/// See [`ApplyError`]. A panic in a hook or a setter is a [`ApplyError::Callback`]; the transaction should then be rolled back,
+/// as after any other error.
+pub async fn apply<E, C>(
+    plan: &Plan<E>,
+    db: &C,
+    operation: &Operation,
+    options: ApplyOptions,
+) -> Result<(), ApplyError>
+where
+    E: Writable,
+    C: ConnectionTrait,
+{
+    let subject = Subject { operation };
+    let applied = async {
+        let id = plan.id_values(&subject)?;
+        let found = find::<E, C>(db, &id).await.map_err(|error| subject.failed(error))?;
+        match (operation.operation, found) {
+            (OperationKind::Destroy, None) => Ok(()),
+            (OperationKind::Destroy, Some(model)) => {
+                let deleted = model.into_active_model().delete(db).await;
+                deleted.map(|_| ()).map_err(|error| subject.failed(error))
+            }
+            (_, Some(model)) => update(plan, db, &subject, options, model).await,
+            (_, None) => insert(plan, db, &subject, options, id).await,
+        }
+    };
+    AssertUnwindSafe(applied).catch_unwind().await.unwrap_or_else(|panic| Err(subject.panicked(&*panic)))
+}
+
+async fn find<E, C>(db: &C, id: &[(E::Column, Value)]) -> Result<Option<E::Model>, sea_orm::DbErr>
+where
+    E: Writable,
+    C: ConnectionTrait,
+{
+    let mut rows = E::find();
+    for (column, value) in id {
+        rows = rows.filter(column.eq(value.clone()));
+    }
+    rows.one(db).await
+}
+
+async fn update<E, C>(
+    plan: &Plan<E>,
+    db: &C,
+    subject: &Subject<'_>,
+    options: ApplyOptions,
+    model: E::Model,
+) -> Result<(), ApplyError>
+where
+    E: Writable,
+    C: ConnectionTrait,
+{
+    let current: Vec<Value> = plan.attributes.iter().map(|(_, column, _)| model.get(*column)).collect();
+    let mut row = model.into_active_model();
+    fill(plan, &mut row, subject, options, Some(&current))?;
+    // Nothing changed: a sync, or a change of attributes that are not subscribed.
+    if !row.is_changed() {
+        return Ok(());
+    }
+    row.update(db).await.map(|_| ()).map_err(|error| subject.failed(error))
+}
+
+async fn insert<E, C>(
+    plan: &Plan<E>,
+    db: &C,
+    subject: &Subject<'_>,
+    options: ApplyOptions,
+    id: Vec<(E::Column, Value)>,
+) -> Result<(), ApplyError>
+where
+    E: Writable,
+    C: ConnectionTrait,
+{
+    let mut row = <E::ActiveModel as ActiveModelBehavior>::new();
+    for (column, value) in id {
+        row.try_set(column, value)
+            .map_err(|_| subject.wrong_id(column.as_str(), "an id that the field's type accepts"))?;
+    }
+    fill(plan, &mut row, subject, options, None)?;
+    row.insert(db).await.map(|_| ()).map_err(|error| subject.failed(error))
+}
+
+/// Puts the message's attributes into a row; where `current` values are given, only those that differ.
+fn fill<E: EntityTrait>(
+    plan: &Plan<E>,
+    row: &mut E::ActiveModel,
+    subject: &Subject<'_>,
+    options: ApplyOptions,
+    current: Option<&[Value]>,
+) -> Result<(), ApplyError> {
+    for (position, (name, column, kind)) in plan.attributes.iter().enumerate() {
+        let Some(json) = subject.attribute(name, options)? else { continue };
+        let value = decode(json, kind).map_err(|error| subject.wrong_type(name, error.expected))?;
+        // Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is
+        // rarely kept. Comparing more strictly would write such rows again with every message.
+        if current.and_then(|values| values.get(position)) != Some(&value) {
+            row.try_set(*column, value)
+                .map_err(|_| subject.wrong_type(name, "a value that the field's type accepts"))?;
+        }
+    }
+    for attribute in &plan.virtual_attributes {
+        let Some(json) = subject.attribute(attribute.name, options)? else { continue };
+        (attribute.set)(row, json).map_err(|error| match error {
+            SetterError::WrongType(wanted) => {
+                subject.wrong_type(attribute.name, format!("what its setter takes, {wanted}"))
+            }
+            SetterError::Refused(reason) => subject.refused(attribute.name, &reason),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Which entities an app publishes and subscribes to.
+
+use std::sync::Arc;
+
+use promiscuous_core::error::Error;
+use promiscuous_core::registry::{Subscriptions, check_published};
+
+use crate::model::{Publish, PublishedModel, PublishedModels};
+use crate::publication::describe;
+use crate::subscription::{Subscribe, SubscribedModel, SubscribedModels};
+
+/// Describes a published model for the app of this name.
+type Published = Arc<dyn Fn(&str) -> Result<PublishedModel, Error> + Send + Sync>;
+/// Describes a subscribed model.
+type Subscribed = Arc<dyn Fn() -> Result<SubscribedModel, Error> + Send + Sync>;
+
+/// The entities that an app replicates.
+///
+/// By default that is every entity of the program that derives [`Publish`] or [`Subscribe`], so that none can be
+/// forgotten. A program that hosts more than one app names them instead:
+/// ```
+/// # mod user {
+/// #     use promiscuous_seaorm::{Publish, Subscribe};
+/// #     use sea_orm::entity::prelude::*;
+/// #     #[sea_orm::model]
+/// #     #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Publish, Subscribe)]
+/// #     #[sea_orm(table_name = "users")]
+/// #     #[publish(attributes(name))]
+/// #     #[subscribe(attributes(name))]
+/// #     pub struct Model {
+/// #         #[sea_orm(primary_key)]
+/// #         pub id: i64,
+/// #         pub name: String,
+/// #     }
+/// #     impl ActiveModelBehavior for ActiveModel {}
+/// # }
+/// use promiscuous_seaorm::Models;
+///
+/// let crowdtap = Models::new().publish::<user::Entity>();
+/// let sniper = Models::new().subscribe::<user::Entity>();
+/// assert_eq!(crowdtap.published("crowdtap")?.iter().count(), 1);
+/// assert!(sniper.subscribed()?.subscriptions().wants("crowdtap/user"));
+/// # Ok::<(), promiscuous_core::error::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Models {
+    /// In the order they were added.
+    published: Vec<Published>,
+    /// In the order they were added, which is also the order of core's subscriptions.
+    subscribed: Vec<Subscribed>,
+}
+
+impl Models {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every entity of the program that derives [`Publish`] or [`Subscribe`].
+    pub fn of_this_program() -> Self {
+        // The linker's order is none; sorted, two builds of one program agree.
+        let mut published: Vec<_> = inventory::iter::<DerivedPublish>().collect();
+        published.sort_by_key(|derived| (derived.entity)());
+        let mut subscribed: Vec<_> = inventory::iter::<DerivedSubscribe>().collect();
+        subscribed.sort_by_key(|derived| (derived.entity)());
+        Self {
+            published: published.into_iter().map(|derived| Arc::new(derived.describe) as Published).collect(),
+            subscribed: subscribed
+                .into_iter()
+                .map(|derived| Arc::new(derived.describe) as Subscribed)
+                .collect(),
+        }
+    }
+
+    /// Publishes this entity too.
+    #[must_use]
+    pub fn publish<E: Publish>(mut self) -> Self {
+        self.published.push(Arc::new(describe::<E>));
+        self
+    }
+
+    /// Subscribes this entity too.
+    #[must_use]
+    pub fn subscribe<E: Subscribe>(mut self) -> Self {
+        self.subscribed.push(Arc::new(SubscribedModel::of::<E>));
+        self
+    }
+
+    /// The published models of an app.
+    ///
+    /// # Errors
+    /// [`Error::EndpointTwice`] when two models claim one endpoint, [`Error::Configuration`] when two are kept in one table,
+    /// and whatever [`describe`] finds wrong with one of them.
+    pub fn published(&self, app: &str) -> Result<PublishedModels, Error> {
+        let models = self.published.iter().map(|describe| describe(app)).collect::<Result<Vec<_>, _>>()?;
+        check_published(&models.iter().map(|model| model.endpoint.clone()).collect::<Vec<_>>())?;
+        for (position, model) in models.iter().enumerate() {
+            if let Some(other) = models[..position].iter().find(|other| other.table == model.table) {
+                return Err(Error::Configuration(format!(
+                    "{} and {} are both published from the table `{}`, but a row has one endpoint: publish one of them",
+                    other.endpoint, model.endpoint, model.table
+                )));
+            }
+        }
+        Ok(PublishedModels::new(models))
+    }
+
+    /// The subscribed models.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when two models want the same type of the same endpoint, since one of them would get nothing,
+    /// and whatever [`SubscribedModel::of`] finds wrong with one of them.
+    pub fn subscribed(&self) -> Result<SubscribedModels, Error> {
+        let models = self.subscribed.iter().map(|describe| describe()).collect::<Result<Vec<_>, _>>()?;
+        for (position, model) in models.iter().enumerate() {
+            let same = |other: &&SubscribedModel| {
+                other.subscription.from == model.subscription.from
+                    && other.subscription.type_name == model.subscription.type_name
+            };
+            if let Some(other) = models[..position].iter().find(same) {
+                return Err(Error::Configuration(format!(
+                    "two models, in the tables `{}` and `{}`, subscribe to `{}` of {}: keep one, or give each app of this program its own `Models::new()`",
+                    other.table, model.table, model.subscription.type_name, model.subscription.from
+                )));
+            }
+        }
+        let subscriptions =
+            Subscriptions::new(models.iter().map(|model| model.subscription.clone()).collect());
+        Ok(SubscribedModels::new(models, subscriptions))
+    }
+}
+
+/// An entity whose derive registered it for publishing.
+pub struct DerivedPublish {
+    /// The entity's Rust path, to sort by.
+    entity: fn() -> &'static str,
+    /// Describes it.
+    describe: fn(&str) -> Result<PublishedModel, Error>,
+}
+
+impl DerivedPublish {
+    /// For `inventory::submit!`.
+    pub const fn of<E: Publish>() -> Self {
+        Self { entity: std::any::type_name::<E>, describe: describe::<E> }
+    }
+}
+
+inventory::collect!(DerivedPublish);
+
+/// An entity whose derive registered it for subscribing.
+pub struct DerivedSubscribe {
+    /// The entity's Rust path, to sort by.
+    entity: fn() -> &'static str,
+    /// Describes it.
+    describe: fn() -> Result<SubscribedModel, Error>,
+}
+
+impl DerivedSubscribe {
+    /// For `inventory::submit!`.
+    pub const fn of<E: Subscribe>() -> Self {
+        Self { entity: std::any::type_name::<E>, describe: SubscribedModel::of::<E> }
+    }
+}
+
+inventory::collect!(DerivedSubscribe);
