@@ -129,7 +129,7 @@ impl PromiscuousTransaction {
                 return Err(db_err(&error));
             }
         };
-        let outbox_insert = bumped.outbox_insert(self.get_database_backend());
+        let outbox_insert = bumped.outbox_insert(ConnectionTrait::get_database_backend(&inner));
         if let Err(error) = inner.execute_raw(outbox_insert).await {
             rolled_back(inner).await;
             bumped.failed();
