@@ -16,7 +16,7 @@ use crate::applier::{ApplyOptions, Plan, apply};
 use crate::naming::endpoint_name;
 
 /// The connection that operations are applied on: the caller's open transaction.
-pub type ApplyConnection = sea_orm::DatabaseTransaction;
+pub type ApplyConnection = crate::transaction::PromiscuousTransaction;
 
 /// An entity whose rows can be read, changed and written by code that knows nothing else of it. Every entity that SeaORM's derive
 /// makes is one.

@@ -1,0 +1,157 @@
+//! Failures and cancellations: nothing is half published, and nothing panics.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ConnectionTrait, QuerySelect};
+
+use super::{Bakery, cake as named, known, said};
+use crate::commit::tests::Fault;
+use crate::fixtures::cake;
+use crate::settings::CaptureSettings;
+
+#[tokio::test]
+async fn a_version_store_that_is_away_rolls_the_write_back() {
+    let bakery = Bakery::open().await;
+    bakery.fail(Fault::LockAndBump);
+    let error = said(named("one").insert(&bakery.db).await);
+    assert!(error.contains("could not be published: the test says so"), "{error}");
+    let transaction = bakery.db.begin().await.unwrap();
+    named("two").insert(&transaction).await.unwrap();
+    bakery.fail(Fault::LockAndBump);
+    assert!(transaction.commit().await.is_err());
+    assert_eq!(bakery.cakes().await, [""; 0]);
+    assert_eq!(bakery.settled(), 0);
+    named("three").insert(&bakery.db).await.unwrap();
+    assert_eq!(bakery.published(), ["create cake/1 three"]);
+}
+
+#[tokio::test]
+async fn a_failed_outbox_insert_rolls_back_and_settles_the_versions() {
+    let bakery = Bakery::open().await;
+    bakery.fail(Fault::OutboxInsert);
+    assert!(said(named("one").insert(&bakery.db).await).contains("no_such_table"));
+    assert_eq!(bakery.settled(), 1);
+    assert_eq!(bakery.cakes().await, [""; 0]);
+    assert!(bakery.published().is_empty());
+}
+
+#[tokio::test]
+async fn too_many_returned_rows_spoil_the_transaction_they_are_in() {
+    let bakery = Bakery::with(CaptureSettings { bulk_limit: 1, ..CaptureSettings::default() }).await;
+    bakery.bake(&["a", "b"]).await;
+    let transaction = bakery.db.begin().await.unwrap();
+    let all = cake::Entity::update_many().col_expr(cake::Column::Name, Expr::value("x"));
+    assert!(said(all.exec_with_returning(&transaction).await).contains("more than 1 rows"));
+    assert!(said(named("c").insert(&transaction).await).contains("roll it back"));
+    assert!(said(transaction.commit().await).contains("roll it back"));
+    assert_eq!(bakery.cakes().await, ["a", "b"]);
+    assert!(bakery.published().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_cancelled_in_a_transaction_spoils_it() {
+    let bakery = Bakery::open().await;
+    let transaction = bakery.db.begin().await.unwrap();
+    assert!(poll_some(named("lost").insert(&transaction), 1).await.is_none());
+    assert!(said(transaction.commit().await).contains("cancelled"));
+    assert_eq!(bakery.cakes().await, [""; 0]);
+    assert!(bakery.published().is_empty());
+}
+
+#[tokio::test]
+async fn whatever_is_cancelled_the_messages_tell_what_was_committed() {
+    let mut finished = false;
+    for polls in 0..200 {
+        let bakery = Bakery::open().await;
+        let work = async {
+            let db = &bakery.db;
+            named("single").insert(db).await?;
+            let transaction = db.begin().await?;
+            named("first").insert(&transaction).await?;
+            let savepoint = transaction.begin().await?;
+            known(1, "renamed").update_without_returning(&savepoint).await?;
+            savepoint.commit().await?;
+            cake::Entity::delete_many().filter(cake::Column::Id.eq(1)).exec(&transaction).await?;
+            transaction.commit().await
+        };
+        finished = poll_some(work, polls).await.is_some();
+        // The queued ROLLBACK comes before this.
+        let cakes = bakery.cakes().await;
+        let messages = bakery.published().len();
+        let outbox = bakery.outbox().await;
+        // A COMMIT that was under way when its future was dropped is settled by the recovery.
+        let unknown = i64::try_from(bakery.settled()).unwrap();
+        assert!(outbox >= messages as i64 && outbox <= messages as i64 + unknown, "{polls}: {cakes:?}");
+        let rows = match outbox {
+            0 => vec![],
+            1 => vec!["single"],
+            _ => vec!["first"],
+        };
+        assert_eq!(cakes, rows, "{polls}");
+        if finished {
+            break;
+        }
+    }
+    assert!(finished, "the work takes more polls than were tried");
+}
+
+#[tokio::test]
+async fn a_hanging_version_store_can_be_cancelled() {
+    let bakery = Bakery::open().await;
+    bakery.fail(Fault::Hang);
+    let slow = tokio::time::timeout(std::time::Duration::from_millis(50), named("one").insert(&bakery.db));
+    assert!(slow.await.is_err());
+    assert_eq!(bakery.cakes().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_savepoint_dropped_while_the_connection_is_in_use_does_not_panic() {
+    let bakery = Bakery::open().await;
+    let transaction = bakery.db.begin().await.unwrap();
+    let savepoint = transaction.begin().await.unwrap();
+    named("lost").insert(&savepoint).await.unwrap();
+    {
+        // In SeaORM itself this panics: "Dropping a locked Transaction".
+        let mut query = pin!(cake::Entity::find().limit(1).all(&transaction));
+        let mut task = TaskContext::from_waker(Waker::noop());
+        assert!(query.as_mut().poll(&mut task).is_pending());
+        drop(savepoint);
+        query.await.unwrap();
+    }
+    assert!(said(transaction.commit().await).contains("roll it back"));
+    assert_eq!(bakery.cakes().await, [""; 0]);
+    assert!(bakery.published().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancelled_savepoint_does_not_let_the_rest_slip_out_of_the_transaction() {
+    let bakery = Bakery::open().await;
+    let transaction = bakery.db.begin().await.unwrap();
+    named("lost").insert(&transaction).await.unwrap();
+    assert!(poll_some(transaction.begin(), 1).await.is_none());
+    // SeaORM has rolled the outer transaction back by now: this write would commit by itself.
+    assert!(
+        said(transaction.execute_unprepared("INSERT INTO pan (name) VALUES ('x')").await)
+            .contains("roll it back")
+    );
+    assert!(said(transaction.commit().await).contains("roll it back"));
+    assert_eq!(bakery.cakes().await, [""; 0]);
+    assert!(bakery.published().is_empty());
+}
+
+/// Polls a future that many times, letting the database answer in between, then drops it.
+async fn poll_some<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        let once = std::future::poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await;
+        if let Poll::Ready(output) = once {
+            return Some(output);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    None
+}

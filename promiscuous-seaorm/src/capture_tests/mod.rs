@@ -1,0 +1,142 @@
+//! What is published when an app works with SeaORM on SQLite.
+
+mod endings;
+mod reads;
+mod transactions;
+mod writes;
+
+use std::sync::{Arc, PoisonError};
+
+use promiscuous_core::operation::{Operation, OperationKind};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, Schema, Set,
+};
+
+use crate::commit::CommitPath;
+use crate::commit::tests::{Fault, Message, Recorded};
+use crate::connection::PromiscuousConnection;
+use crate::fixtures::{cake, cake_filling, filling, fruit, models, pan};
+use crate::settings::CaptureSettings;
+
+/// A database in memory with all tables, and a list of what is published from it.
+pub(super) struct Bakery {
+    pub db: PromiscuousConnection,
+    pub recorded: Arc<Recorded>,
+}
+
+impl Bakery {
+    pub async fn open() -> Self {
+        Self::with(CaptureSettings::default()).await
+    }
+
+    pub async fn with(settings: CaptureSettings) -> Self {
+        let mut options = ConnectOptions::new("sqlite::memory:");
+        options.max_connections(1).sqlx_logging(false).connect_timeout(std::time::Duration::from_secs(5));
+        let inner = Database::connect(options).await.unwrap();
+        let schema = Schema::new(DbBackend::Sqlite);
+        for table in [
+            schema.create_table_from_entity(cake::Entity),
+            schema.create_table_from_entity(fruit::Entity),
+            schema.create_table_from_entity(filling::Entity),
+            schema.create_table_from_entity(cake_filling::Entity),
+            schema.create_table_from_entity(pan::Entity),
+        ] {
+            inner.execute(&table).await.unwrap();
+        }
+        let outbox = "CREATE TABLE promiscuous_outbox (op INTEGER PRIMARY KEY, state INTEGER, message TEXT)";
+        inner.execute_unprepared(outbox).await.unwrap();
+        let recorded = Arc::<Recorded>::default();
+        let path = CommitPath::Recorded(Arc::clone(&recorded));
+        Self { db: PromiscuousConnection::with_path(inner, models(), path, settings), recorded }
+    }
+
+    pub fn plain(&self) -> &DatabaseConnection {
+        self.db.inner()
+    }
+
+    pub fn fail(&self, fault: Fault) {
+        *self.recorded.fail.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    /// The messages since the last call.
+    pub fn messages(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.recorded.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The messages since the last call, as `create cake/1 name; update …`.
+    pub fn published(&self) -> Vec<String> {
+        let line = |message: Message| message.operations.iter().map(describe).collect::<Vec<_>>().join("; ");
+        self.messages().into_iter().map(line).collect()
+    }
+
+    pub fn settled(&self) -> usize {
+        *self.recorded.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of all cakes in the database.
+    pub async fn cakes(&self) -> Vec<String> {
+        let cakes = cake::Entity::find().all(self.plain()).await.unwrap();
+        cakes.into_iter().map(|cake| cake.name).collect()
+    }
+
+    /// How many messages are in the outbox.
+    pub async fn outbox(&self) -> i64 {
+        let ask = sea_orm::Statement::from_string(
+            DbBackend::Sqlite,
+            "SELECT count(*) AS n FROM promiscuous_outbox",
+        );
+        let row = self.plain().query_one_raw(ask).await.unwrap().unwrap();
+        row.try_get("", "n").unwrap()
+    }
+
+    /// Cakes 1 to n, unpublished.
+    pub async fn bake(&self, names: &[&str]) {
+        for name in names {
+            cake::Entity::insert(cake(name)).exec(self.plain()).await.unwrap();
+        }
+    }
+}
+
+fn describe(operation: &Operation) -> String {
+    let kind = match operation.operation {
+        OperationKind::Create => "create",
+        OperationKind::Update => "update",
+        OperationKind::Destroy => "destroy",
+        _ => "other",
+    };
+    let id = &operation.id;
+    let short = id.strip_prefix("00000000-0000-0000-0000-").map(|end| end.trim_start_matches('0'));
+    let name = operation.attributes.as_ref().map(|attributes| match attributes.get("name") {
+        Some(name) => format!(" {}", name.as_str().unwrap_or("?")),
+        None => String::new(),
+    });
+    assert_eq!(operation.attributes.is_none(), operation.operation == OperationKind::Destroy);
+    let model = operation.endpoint.model();
+    format!("{kind} {model}/{}{}", short.unwrap_or(id), name.unwrap_or_default())
+}
+
+pub(super) fn cake(name: &str) -> cake::ActiveModel {
+    cake::ActiveModel { name: Set(name.into()), ..Default::default() }
+}
+
+pub(super) fn coded(name: &str, code: &str) -> cake::ActiveModel {
+    cake::ActiveModel { name: Set(name.into()), code: Set(Some(code.into())), ..Default::default() }
+}
+
+pub(super) fn known(id: i32, name: &str) -> cake::ActiveModel {
+    cake::ActiveModel { id: Set(id), name: Set(name.into()), ..Default::default() }
+}
+
+pub(super) fn fruit(number: u128, name: &str) -> fruit::ActiveModel {
+    fruit::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(number)),
+        name: Set(name.into()),
+        color: Set(fruit::Color::Red),
+        ..Default::default()
+    }
+}
+
+/// The refusal or failure, as text.
+pub(super) fn said<T>(result: Result<T, DbErr>) -> String {
+    result.err().map_or_else(|| "nothing".into(), |error| error.to_string())
+}

@@ -1,0 +1,70 @@
+//! The app's `promiscuous` command.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use promiscuous_core::cli::{App, Connected, run};
+use promiscuous_core::config::{Config, SecretUrl};
+use promiscuous_core::database::Database;
+use promiscuous_core::error::Error;
+use promiscuous_core::links::Links;
+use promiscuous_core::registry::Subscriptions;
+use sea_orm::{ConnectOptions, DatabaseConnection};
+
+use crate::database_error::database_error;
+use crate::models::Models;
+use crate::promiscuous::{Promiscuous, plain};
+
+/// Runs the `promiscuous` command for every entity of the program that derives `Publish` or `Subscribe`.
+///
+/// ```no_run
+/// #[tokio::main]
+/// async fn main() -> std::process::ExitCode {
+///     promiscuous_seaorm::cli().await
+/// }
+/// ```
+pub async fn cli() -> ExitCode {
+    cli_with(Models::of_this_program()).await
+}
+
+/// The same, for these entities.
+pub async fn cli_with(models: Models) -> ExitCode {
+    run(SeaApp { models }).await
+}
+
+struct SeaApp {
+    models: Models,
+}
+
+#[async_trait]
+impl App for SeaApp {
+    fn subscriptions(&self) -> Result<Subscriptions, Error> {
+        Ok(self.models.subscribed()?.subscriptions().clone())
+    }
+
+    async fn connect(&self, config: &Config, links: &Links) -> Result<Connected, Error> {
+        let url = config.database_url.as_ref().ok_or_else(|| {
+            Error::Configuration("no database is named: set DATABASE_URL, or pass --database-url".into())
+        })?;
+        // One connection for each worker, and some for loading, sweeping and recovering.
+        let db = open(url, config.workers + 4).await?;
+        let promiscuous = Promiscuous::with_links(config.clone(), links.clone()).models(self.models.clone());
+        let connection = promiscuous.wrap(db).await?;
+        let database = promiscuous.database(&connection)?;
+        Ok(Connected { database, publisher: connection.publisher().cloned() })
+    }
+
+    async fn connect_plain(&self, url: &SecretUrl) -> Result<Arc<dyn Database>, Error> {
+        Ok(plain(open(url, 1).await?))
+    }
+}
+
+async fn open(url: &SecretUrl, connections: usize) -> Result<DatabaseConnection, Error> {
+    let mut options = ConnectOptions::new(url.expose());
+    options
+        .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
+        .connect_timeout(std::time::Duration::from_secs(5))
+        .sqlx_logging(false);
+    Ok(sea_orm::Database::connect(options).await.map_err(database_error)?)
+}

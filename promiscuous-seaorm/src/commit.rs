@@ -1,0 +1,113 @@
+//! What a transaction's commit calls: the publisher, or nothing at all.
+
+use promiscuous_core::context::Context;
+use promiscuous_core::database::{Sql, SqlValue};
+use promiscuous_core::error::Error;
+use promiscuous_core::operation::Operation;
+use promiscuous_core::publisher::{Pending, Publisher};
+use sea_orm::sea_query::Value;
+use sea_orm::{DbBackend, DbErr, Statement};
+
+/// Where operations go.
+#[derive(Clone)]
+pub(crate) enum CommitPath {
+    /// Nowhere: the app only subscribes.
+    Nothing,
+    /// To the version store and the outbox.
+    Publisher(Publisher),
+    /// To a list.
+    #[cfg(test)]
+    Recorded(std::sync::Arc<tests::Recorded>),
+}
+
+/// Operations whose versions are bumped. Dropping it is the same as [`Bumped::failed`].
+pub(crate) enum Bumped {
+    Pending(Pending),
+    #[cfg(test)]
+    Recorded(tests::Open),
+}
+
+impl CommitPath {
+    /// Whether anything is published at all.
+    pub fn publishes(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// The publisher, where there is one.
+    pub fn publisher(&self) -> Option<&Publisher> {
+        match self {
+            Self::Publisher(publisher) => Some(publisher),
+            _ => None,
+        }
+    }
+
+    /// The last step before COMMIT.
+    pub async fn lock_and_bump(
+        &self,
+        operations: Vec<Operation>,
+        context: Option<&Context>,
+    ) -> Result<Option<Bumped>, Error> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Publisher(publisher) => {
+                Ok(publisher.lock_and_bump(operations, context).await?.map(Bumped::Pending))
+            }
+            #[cfg(test)]
+            Self::Recorded(recorded) => recorded.lock_and_bump(operations, context).await,
+        }
+    }
+}
+
+impl Bumped {
+    /// To be run in the transaction.
+    pub fn outbox_insert(&self, backend: DbBackend) -> Statement {
+        match self {
+            Self::Pending(pending) => statement(pending.outbox_insert(), backend),
+            #[cfg(test)]
+            Self::Recorded(open) => statement(open.outbox_insert(), backend),
+        }
+    }
+
+    /// COMMIT succeeded.
+    pub fn committed(self) {
+        match self {
+            Self::Pending(pending) => drop(pending.committed()),
+            #[cfg(test)]
+            Self::Recorded(open) => open.committed(),
+        }
+    }
+
+    /// The outbox INSERT or COMMIT failed.
+    pub fn failed(self) {
+        match self {
+            Self::Pending(pending) => pending.failed(),
+            #[cfg(test)]
+            Self::Recorded(open) => drop(open),
+        }
+    }
+}
+
+fn statement(sql: Sql, backend: DbBackend) -> Statement {
+    let values = sql.values.into_iter().map(|value| match value {
+        SqlValue::Int(value) => Value::from(value),
+        SqlValue::Text(value) => Value::from(value),
+        // The outbox's columns are all NOT NULL.
+        SqlValue::Null => Value::String(None),
+    });
+    Statement::from_sql_and_values(backend, sql.text, values)
+}
+
+/// SeaORM's errors are the only ones its traits can give. The whole chain of causes is kept as text.
+pub(crate) fn db_err(error: &Error) -> DbErr {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    DbErr::Custom(text)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,117 @@
+//! Finding rows by key, and reading them as they are now.
+
+use std::collections::HashMap;
+
+use promiscuous_core::operation::{Attributes, Operation, OperationKind};
+use sea_orm::sea_query::{ConditionHolder, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult};
+
+use crate::model::PublishedModel;
+use crate::statement::KeySet;
+use crate::statement::condition::{copy_onto, one_of};
+
+/// Keys in one statement: databases limit the number of bound values.
+const KEYS_AT_ONCE: usize = 500;
+
+/// A row as it is now.
+pub(crate) struct Row {
+    pub id: String,
+    pub attributes: Attributes,
+}
+
+/// The primary keys of the rows that match a condition, locked: their ids, and their values.
+pub(crate) async fn lock_keys(
+    inner: &DatabaseTransaction,
+    model: &PublishedModel,
+    condition: &ConditionHolder,
+    limit: usize,
+) -> Result<Vec<(String, Vec<Value>)>, DbErr> {
+    let mut select = (model.select_keys)();
+    copy_onto(condition, &mut select);
+    // One more than allowed is enough to know that there are too many.
+    select.limit(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1));
+    if inner.get_database_backend() != DbBackend::Sqlite {
+        select.lock_exclusive();
+    }
+    inner.query_all(&select).await?.iter().map(|row| key(model, row)).collect()
+}
+
+fn key(model: &PublishedModel, row: &QueryResult) -> Result<(String, Vec<Value>), DbErr> {
+    let values = model.primary_key.iter().map(|column| value(row, column)).collect::<Option<Vec<_>>>();
+    let id = (model.id_of_row)(row, &model.primary_key)?;
+    match (id, values) {
+        (Some(id), Some(values)) if (model.id_of_values)(&values).as_ref() == Some(&id) => Ok((id, values)),
+        _ => Err(DbErr::Type(format!(
+            "the primary key of `{}` has a type that cannot be bound again: write its rows by primary key, one by one",
+            model.name
+        ))),
+    }
+}
+
+/// A column's value, whatever type the driver finds it has.
+fn value(row: &QueryResult, column: &str) -> Option<Value> {
+    fn get<T: sea_orm::TryGetable + Into<Value>>(row: &QueryResult, column: &str) -> Option<Value> {
+        row.try_get::<T>("", column).ok().map(Into::into)
+    }
+    get::<i64>(row, column)
+        .or_else(|| get::<i32>(row, column))
+        .or_else(|| get::<i16>(row, column))
+        .or_else(|| get::<u64>(row, column))
+        .or_else(|| get::<String>(row, column))
+        .or_else(|| get::<uuid::Uuid>(row, column))
+        .or_else(|| get::<Vec<u8>>(row, column))
+        .or_else(|| get::<rust_decimal::Decimal>(row, column))
+        .or_else(|| get::<chrono::DateTime<chrono::Utc>>(row, column))
+        .or_else(|| get::<chrono::NaiveDateTime>(row, column))
+        .or_else(|| get::<chrono::NaiveDate>(row, column))
+}
+
+/// The rows of a set that exist, in the set's order. With `lock` nobody else can change them before this transaction
+/// ends, and what others have committed meanwhile is seen whatever the isolation level.
+pub(crate) async fn find(
+    inner: &DatabaseTransaction,
+    model: &PublishedModel,
+    set: &KeySet,
+    lock: bool,
+) -> Result<Vec<Row>, DbErr> {
+    let mut found = Vec::with_capacity(set.rows.len());
+    for keys in set.rows.chunks(KEYS_AT_ONCE) {
+        let mut select = (model.select_rows)();
+        select.and_where(one_of(&set.columns, keys));
+        if lock && inner.get_database_backend() != DbBackend::Sqlite {
+            select.lock_exclusive();
+        }
+        for row in inner.query_all(&select).await? {
+            found.push(read(model, &row)?);
+        }
+    }
+    if set.columns == model.primary_key {
+        let ids = set.rows.iter().map(|values| (model.id_of_values)(values));
+        let places: HashMap<_, _> = ids.enumerate().filter_map(|(at, id)| Some((id?, at))).collect();
+        found.sort_by_key(|row| places.get(&row.id).copied().unwrap_or(usize::MAX));
+    }
+    Ok(found)
+}
+
+/// A result row that has all of the model's columns.
+pub(crate) fn read(model: &PublishedModel, row: &QueryResult) -> Result<Row, DbErr> {
+    let (id, attributes) = (model.read_row)(row)?;
+    Ok(Row { id, attributes })
+}
+
+/// What happened to a row.
+pub(crate) fn operation(model: &PublishedModel, kind: OperationKind, row: Row) -> Operation {
+    let attributes = (kind != OperationKind::Destroy).then_some(row.attributes);
+    Operation {
+        operation: kind,
+        endpoint: model.endpoint.clone(),
+        types: model.types.clone(),
+        id: row.id,
+        attributes,
+    }
+}
+
+/// A row is gone.
+pub(crate) fn destroyed(model: &PublishedModel, id: String) -> Operation {
+    operation(model, OperationKind::Destroy, Row { id, attributes: Attributes::new() })
+}

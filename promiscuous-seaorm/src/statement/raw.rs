@@ -1,0 +1,174 @@
+//! Judges SQL that exists as text only. In doubt it says that the text writes.
+
+use sea_orm::DbBackend;
+
+/// What a text does that matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Harmless,
+    /// It begins or ends transactions.
+    TransactionControl(String),
+    /// It has a keyword that writes (first), and names a table that `is_published` knows (second).
+    Writes(String, String),
+}
+
+/// Judges each of the statements in a text.
+pub(super) fn judge(sql: &str, backend: DbBackend, is_published: impl Fn(&str) -> bool) -> Verdict {
+    for words in statements(sql, backend) {
+        let Some(first) = words.first() else { continue };
+        match first.as_str() {
+            // Definitions may name any table, and the bodies of triggers may hold any keyword.
+            "create" | "alter" | "drop" | "comment" | "grant" | "revoke" => return Verdict::Harmless,
+            "begin" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
+                return Verdict::TransactionControl(first.to_uppercase());
+            }
+            "start" if words.get(1).is_some_and(|word| word == "transaction") => {
+                return Verdict::TransactionControl("START TRANSACTION".into());
+            }
+            "set" if words.iter().any(|word| word == "autocommit") => {
+                return Verdict::TransactionControl("SET autocommit".into());
+            }
+            "prepare" if words.get(1).is_some_and(|word| word == "transaction") => {
+                return Verdict::TransactionControl("PREPARE TRANSACTION".into());
+            }
+            _ => {}
+        }
+        let writes = words.iter().enumerate().find(|(at, word)| {
+            let before = at.checked_sub(1).and_then(|before| words.get(before)).map(String::as_str);
+            match word.as_str() {
+                "insert" | "merge" | "replace" | "truncate" | "copy" | "load" | "upsert" => true,
+                // SELECT … FOR UPDATE, FOR NO KEY UPDATE
+                "update" => !matches!(before, Some("for" | "key" | "on")),
+                "delete" => before != Some("on"),
+                _ => false,
+            }
+        });
+        if let Some((_, keyword)) = writes
+            && let Some(table) = words.iter().find(|word| is_published(word))
+        {
+            return Verdict::Writes(keyword.to_uppercase(), table.clone());
+        }
+    }
+    Verdict::Harmless
+}
+
+/// The words of each statement in lower case, without literals and comments. Quoted names are words.
+fn statements(sql: &str, backend: DbBackend) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    let mut words = Vec::new();
+    let mut rest = sql;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        if c == '\'' {
+            let escapes = backend == DbBackend::MySql || words.last().is_some_and(|word| word == "e");
+            rest = after_literal(after, escapes);
+        } else if c == '"' || c == '`' || (c == '[' && backend == DbBackend::Sqlite) {
+            let close = if c == '[' { ']' } else { c };
+            let (name, next) = after.split_once(close).unwrap_or((after, ""));
+            words.push(name.to_lowercase());
+            rest = next;
+        } else if rest.starts_with("--") || (c == '#' && backend == DbBackend::MySql) {
+            rest = rest.split_once('\n').map_or("", |(_, next)| next);
+        } else if rest.starts_with("/*!") || rest.starts_with("/*+") {
+            // MySQL runs what is in /*! … */.
+            rest = &rest[3..];
+        } else if rest.starts_with("/*") {
+            rest = rest.split_once("*/").map_or("", |(_, next)| next);
+        } else if let Some((body, next)) = dollar_quoted(rest).filter(|_| backend == DbBackend::Postgres) {
+            // The body of DO $$ … $$ runs; it belongs to the statement around it.
+            words.extend(statements(body, backend).into_iter().flatten());
+            rest = next;
+        } else if is_word(c) {
+            let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+            words.push(rest[..end].to_lowercase());
+            rest = &rest[end..];
+        } else {
+            if c == ';' {
+                all.push(std::mem::take(&mut words));
+            }
+            rest = after;
+        }
+    }
+    all.push(words);
+    all
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+fn after_literal(text: &str, escapes: bool) -> &str {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && escapes {
+            chars.next();
+        } else if c == '\'' {
+            // A doubled quote begins the next literal, which is skipped in the same way.
+            return &text[at + 1..];
+        }
+    }
+    ""
+}
+
+/// The body of a dollar-quoted text and what follows it.
+fn dollar_quoted(text: &str) -> Option<(&str, &str)> {
+    let tag_end = text.strip_prefix('$')?.find('$')? + 2;
+    let (tag, rest) = text.split_at(tag_end);
+    if !tag[1..tag_end - 1].chars().all(|c| c.is_alphanumeric() || c == '_') {
+        return None;
+    }
+    rest.split_once(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(backend: DbBackend, sql: &str) -> String {
+        match judge(sql, backend, |table| table == "cake") {
+            Verdict::Harmless => "harmless".into(),
+            Verdict::TransactionControl(what) => format!("transaction {what}"),
+            Verdict::Writes(keyword, table) => format!("{keyword} {table}"),
+        }
+    }
+
+    #[test]
+    fn text_that_writes_a_published_table_is_found() {
+        use sea_orm::DatabaseBackend::{MySql, Postgres, Sqlite};
+        for (backend, sql, expected) in [
+            (Sqlite, "UPDATE cake SET name = 'x'", "UPDATE cake"),
+            (Sqlite, "update \"CAKE\" set name = 'x'", "UPDATE cake"),
+            (Sqlite, "DELETE FROM [cake]", "DELETE cake"),
+            (MySql, "INSERT INTO `shop`.`cake` VALUES (1)", "INSERT cake"),
+            (MySql, "/*!50000 DELETE */ FROM cake", "DELETE cake"),
+            (MySql, "SELECT 'it\\'s'; DELETE FROM cake", "DELETE cake"),
+            (MySql, "# nothing\nREPLACE INTO cake VALUES (1)", "REPLACE cake"),
+            (MySql, "SELECT 'cake'; DELETE FROM pan", "harmless"),
+            (Postgres, "WITH d AS (DELETE FROM shop.cake RETURNING *) SELECT * FROM d", "DELETE cake"),
+            (Postgres, "DO $body$ BEGIN UPDATE cake SET name = 'x'; END $body$", "UPDATE cake"),
+            (Postgres, "DO $$ BEGIN PERFORM 1; END $$", "harmless"),
+            (Postgres, "TRUNCATE TABLE pan, cake", "TRUNCATE cake"),
+            (Postgres, "COPY cake FROM STDIN", "COPY cake"),
+            (Postgres, "SELECT 'a\\'; DELETE FROM cake; --'", "DELETE cake"),
+            (Postgres, "SELECT * FROM cake FOR NO KEY UPDATE", "harmless"),
+            (Postgres, "SELECT $1 FROM cake", "harmless"),
+            (Sqlite, "SELECT * FROM cake FOR UPDATE", "harmless"),
+            (Sqlite, "SELECT 'delete from cake'", "harmless"),
+            (Sqlite, "DELETE FROM pan -- cake", "harmless"),
+            (Sqlite, "DELETE FROM pan WHERE x = 'cake' /* cake */", "harmless"),
+            (Sqlite, "DELETE FROM cakes", "harmless"),
+            (Sqlite, "CREATE TABLE pan (cake_id INT REFERENCES cake ON DELETE CASCADE)", "harmless"),
+            (Sqlite, "CREATE TRIGGER t AFTER UPDATE ON cake BEGIN DELETE FROM pan; END", "harmless"),
+            (Sqlite, "PRAGMA foreign_keys = ON", "harmless"),
+            (Sqlite, "BEGIN IMMEDIATE", "transaction BEGIN"),
+            (Sqlite, "select 1; commit", "transaction COMMIT"),
+            (Sqlite, "ROLLBACK TO x", "transaction ROLLBACK"),
+            (Sqlite, "SAVEPOINT x", "transaction SAVEPOINT"),
+            (MySql, "START TRANSACTION", "transaction START TRANSACTION"),
+            (MySql, "SET autocommit = 0", "transaction SET autocommit"),
+        ] {
+            assert_eq!(verdict(backend, sql), expected, "{sql}");
+        }
+    }
+}
