@@ -633,7 +633,7 @@ mod rabbitmq_wire {
         for publication in again {
             publish_until_confirmed(&broker, publication).await;
         }
-        let mut consumer = broker.consume(&queue, 5_000).await.unwrap();
+        let mut consumer = RabbitMq::fresh().consume(&queue, 5_000).await.unwrap();
         let mut missing: BTreeSet<String> = (0..2_000).map(|n| n.to_string()).collect();
         while !missing.is_empty() {
             missing.remove(&text(&next(&mut consumer).await.body));
