@@ -23,16 +23,13 @@ impl Generation {
         Self { known: AtomicU64::new(0), database, store }
     }
 
-    /// The generation to bump with; looked up at the first call.
-    pub(crate) async fn current(&self) -> Result<u64, Error> {
-        match self.known.load(Ordering::Acquire) {
-            0 => self.establish().await,
-            known => Ok(known),
-        }
+    /// The generation to bump with, once it is known.
+    pub(crate) fn known(&self) -> Option<u64> {
+        Some(self.known.load(Ordering::Acquire)).filter(|known| *known > 0)
     }
 
     /// Brings database and store together at the start.
-    async fn establish(&self) -> Result<u64, Error> {
+    pub(crate) async fn establish(&self) -> Result<u64, Error> {
         let (stored, first_ever) = self.read_or_create().await?;
         let agreed = match self.store.generation().await? {
             Some(mirrored) if mirrored >= stored => mirrored,

@@ -10,6 +10,7 @@
 //! * `generation`: a version store that lost its data is noticed and survived
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -149,6 +150,11 @@ impl Publisher {
         });
         inner.check_store().await?;
         let claimed = inner.claim(&endpoints).await?;
+        // Now, while no transaction holds a connection; again at the first write when Redis is away.
+        match inner.generation.establish().await {
+            Ok(_) | Err(Error::VersionStore(StoreError::Unavailable { .. })) => {}
+            Err(error) => return Err(error),
+        }
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(publishing::run(Arc::clone(&inner), committed, stopped.clone()));
@@ -190,7 +196,7 @@ impl Publisher {
         endpoints.dedup();
         let mut bump = Bump {
             op: Uuid::now_v7(),
-            generation: inner.generation.current().await?,
+            generation: inner.generation().await?,
             deadline: inner.settings.deadline,
             endpoints,
             read: causes.read_keys(&keys),
@@ -286,7 +292,7 @@ impl Inner {
     }
 
     /// Lock-and-bump, again with a new generation when the store refused the old one. A refusal has changed nothing.
-    async fn bump(&self, bump: &mut Bump, unsettled: &mut Unsettled) -> Result<Bumped, Error> {
+    async fn bump(self: &Arc<Self>, bump: &mut Bump, unsettled: &mut Unsettled) -> Result<Bumped, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -297,11 +303,24 @@ impl Inner {
                         unsettled.told = true;
                         return Err(refusal.into());
                     }
-                    bump.generation = self.generation.renew(bump.generation, &refusal).await?;
+                    bump.generation = self.renew_generation(bump.generation, refusal).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    async fn generation(self: &Arc<Self>) -> Result<u64, Error> {
+        if let Some(known) = self.generation.known() {
+            return Ok(known);
+        }
+        let inner = Arc::clone(self);
+        aside(async move { inner.generation.establish().await }).await
+    }
+
+    async fn renew_generation(self: &Arc<Self>, used: u64, refusal: StoreError) -> Result<u64, Error> {
+        let inner = Arc::clone(self);
+        aside(async move { inner.generation.renew(used, &refusal).await }).await
     }
 
     /// To the publishing task, or, when that has its hands full, to the sweeper.
@@ -329,6 +348,23 @@ impl Inner {
     /// Asks the recoverer to settle an op now. When it has too many to look at, the intent's deadline does the same later.
     fn look_early(&self, op: Uuid) {
         let _ = self.early_looks.try_send(op);
+    }
+}
+
+/// How long a writer waits for the generation to be looked up.
+const GENERATION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Does something that needs a database connection while its caller holds one in a transaction. When all
+/// connections are held by such callers, they give up after a while, and the work goes on without them: the next write finds it done.
+async fn aside<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::time::timeout(GENERATION_TIMEOUT, tokio::spawn(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Error::Publisher("looking up the generation panicked".into())),
+        Err(_) => Err(Error::Publisher(
+            "the generation of versions is being looked up and no database connection is free for it: write again, and allow more connections if this comes again".into(),
+        )),
     }
 }
 

@@ -351,13 +351,19 @@ async fn a_model_applies_in_the_caller_s_transaction() {
     let create = operation(OperationKind::Create, "crowdtap/user", "5", joe());
     let elsewhere = operation(OperationKind::Create, "crowdtap/post", "5", joe());
 
-    let transaction = db.begin().await.unwrap();
+    let wrapped = crate::PromiscuousConnection::new(
+        db.clone(),
+        crate::model::PublishedModels::default(),
+        None,
+        crate::CaptureSettings::default(),
+    );
+    let transaction = wrapped.begin().await.unwrap();
     models.apply(&transaction, &create, ApplyOptions::default()).await.unwrap();
     models.apply(&transaction, &elsewhere, ApplyOptions::default()).await.unwrap();
     transaction.rollback().await.unwrap();
     assert_eq!(user_5(&db).await, None);
 
-    let transaction = db.begin().await.unwrap();
+    let transaction = wrapped.begin().await.unwrap();
     models.apply(&transaction, &create, ApplyOptions::default()).await.unwrap();
     transaction.commit().await.unwrap();
     assert!(user_5(&db).await.is_some());
