@@ -5,8 +5,8 @@ use promiscuous_core::operation::Attributes;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{IntoColumnRef, IntoValueTuple, Query, ReturningClause, SelectStatement, Value};
 use sea_orm::{
-    DbBackend, FromQueryResult, Iterable, PrimaryKeyToColumn, QueryResult, QuerySelect, QueryTrait, TryGetError,
-    TryGetableMany,
+    DbBackend, FromQueryResult, Iterable, PrimaryKeyToColumn, QueryResult, QuerySelect, QueryTrait,
+    TryGetError, TryGetableMany,
 };
 
 use crate::model::{PublishedModel, PublishedModels};
@@ -36,7 +36,10 @@ pub mod cake {
         /// Some names make the hook write another row, or fail.
         async fn after_save<C: ConnectionTrait>(model: Model, db: &C, _: bool) -> Result<Model, DbErr> {
             if model.name == "with pan" {
-                let pan = super::filling::ActiveModel { name: sea_orm::Set("by hook".into()), ..Default::default() };
+                let pan = super::filling::ActiveModel {
+                    name: sea_orm::Set("by hook".into()),
+                    ..Default::default()
+                };
                 pan.insert(db).await?;
             }
             if model.name == "poison" {
@@ -191,7 +194,9 @@ fn read_row<E: EntityTrait>(row: &QueryResult) -> Result<(String, Attributes), D
     let model = E::Model::from_query_result(row, "")?;
     let key: Vec<Value> = E::PrimaryKey::iter().map(|key| model.get(key.into_column())).collect();
     let attributes = E::Column::iter()
-        .map(|column| (column.as_str().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&model.get(column))))
+        .map(|column| {
+            (column.as_str().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&model.get(column)))
+        })
         .collect();
     Ok((id(&key).ok_or_else(|| DbErr::Custom("no id".into()))?, attributes))
 }

@@ -30,9 +30,7 @@ pub(crate) async fn inserted(
         return Ok((result, Vec::new()));
     }
     let operations = match found_by {
-        FoundBy::Inserted(set) => {
-            read_back(inner, model, OperationKind::Create, set.rows.clone()).await?
-        }
+        FoundBy::Inserted(set) => read_back(inner, model, OperationKind::Create, set.rows.clone()).await?,
         FoundBy::Appeared(set) => {
             let mut rows = find(inner, model, set, true).await.map_err(Failure::Uncaptured)?;
             rows.retain(|row| !before.contains(&row.id));
@@ -51,7 +49,8 @@ pub(crate) async fn inserted(
             operations(model, OperationKind::Create, rows)
         }
         FoundBy::Generated(count) => {
-            let keys = generated(inner, result.last_insert_id(), *count).await.map_err(Failure::Uncaptured)?;
+            let keys =
+                generated(inner, result.last_insert_id(), *count).await.map_err(Failure::Uncaptured)?;
             read_back(inner, model, OperationKind::Create, keys).await?
         }
         FoundBy::GeneratedUnlessConflict => match result.last_insert_id() {

@@ -37,8 +37,7 @@ pub(crate) async fn lock_keys(
 }
 
 fn key(model: &PublishedModel, row: &QueryResult) -> Result<(String, Vec<Value>), DbErr> {
-    let values =
-        model.primary_key.iter().map(|column| value(row, column)).collect::<Option<Vec<_>>>();
+    let values = model.primary_key.iter().map(|column| value(row, column)).collect::<Option<Vec<_>>>();
     let id = (model.id_of_row)(row, &model.primary_key)?;
     match (id, values) {
         (Some(id), Some(values)) if (model.id_of_values)(&values).as_ref() == Some(&id) => Ok((id, values)),

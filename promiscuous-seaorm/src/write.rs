@@ -120,9 +120,8 @@ async fn matching(
     condition: &ConditionHolder,
     settings: &CaptureSettings,
 ) -> Result<Vec<(String, Vec<Value>)>, Failure> {
-    let keys = lock_keys(inner, &write.model, condition, settings.bulk_limit)
-        .await
-        .map_err(Failure::Unwritten)?;
+    let keys =
+        lock_keys(inner, &write.model, condition, settings.bulk_limit).await.map_err(Failure::Unwritten)?;
     within_limit(write, keys.len(), settings).map_err(Failure::Unwritten)?;
     Ok(keys)
 }

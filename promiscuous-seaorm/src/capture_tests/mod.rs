@@ -65,9 +65,7 @@ impl Bakery {
 
     /// The messages since the last call, as `create cake/1 name; update …`.
     pub fn published(&self) -> Vec<String> {
-        let line = |message: Message| {
-            message.operations.iter().map(describe).collect::<Vec<_>>().join("; ")
-        };
+        let line = |message: Message| message.operations.iter().map(describe).collect::<Vec<_>>().join("; ");
         self.messages().into_iter().map(line).collect()
     }
 
@@ -83,7 +81,10 @@ impl Bakery {
 
     /// How many messages are in the outbox.
     pub async fn outbox(&self) -> i64 {
-        let ask = sea_orm::Statement::from_string(DbBackend::Sqlite, "SELECT count(*) AS n FROM promiscuous_outbox");
+        let ask = sea_orm::Statement::from_string(
+            DbBackend::Sqlite,
+            "SELECT count(*) AS n FROM promiscuous_outbox",
+        );
         let row = self.plain().query_one_raw(ask).await.unwrap().unwrap();
         row.try_get("", "n").unwrap()
     }

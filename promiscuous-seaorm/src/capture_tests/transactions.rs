@@ -134,8 +134,10 @@ async fn a_failed_statement_leaves_the_rest_of_the_transaction_publishable() {
     let transaction = bakery.db.begin().await.unwrap();
     known(1, "one").insert(&transaction).await.unwrap();
     assert!(known(1, "twice").insert(&transaction).await.is_err());
-    assert!(said(cake::Entity::insert_many([named("x"), named("y")]).exec_without_returning(&transaction).await)
-        .contains("refused"));
+    assert!(
+        said(cake::Entity::insert_many([named("x"), named("y")]).exec_without_returning(&transaction).await)
+            .contains("refused")
+    );
     transaction.commit().await.unwrap();
     assert_eq!(bakery.published(), ["create cake/1 one"]);
 }
@@ -147,7 +149,7 @@ async fn futures_of_the_connection_can_be_spawned() {
     tokio::spawn(async move {
         let mut nested = cake::ActiveModelEx { name: Set("spawned".into()), ..Default::default() };
         nested.fruits.push(super::fruit(7, "kiwi"));
-        nested.save(&db).await
+        nested.insert(&db).await
     })
     .await
     .unwrap()

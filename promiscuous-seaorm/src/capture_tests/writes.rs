@@ -30,7 +30,7 @@ async fn active_models_publish_each_write_with_the_row_as_it_is() {
     assert_eq!(said(known(99, "x").update(db).await), "None of the records are updated");
     one.delete(db).await.unwrap();
     assert_eq!(bakery.published(), ["destroy cake/1"]);
-    assert_eq!(bakery.outbox().await, 5);
+    assert_eq!(bakery.outbox().await, 6);
 }
 
 #[tokio::test]
@@ -59,7 +59,8 @@ async fn entity_methods_publish_one_message_for_each_statement() {
         ["create cake/1 a", "create cake/2 b", "create cake/7 c", "create cake/8 d"]
     );
     cake::Entity::insert_many([named("e"), named("f")]).exec(db).await.unwrap();
-    let keys = cake::Entity::insert_many([named("g"), named("h")]).exec_with_returning_keys(db).await.unwrap();
+    let keys =
+        cake::Entity::insert_many([named("g"), named("h")]).exec_with_returning_keys(db).await.unwrap();
     assert_eq!(keys, [11, 12]);
     cake::Entity::insert_many([named("i")]).exec_with_returning(db).await.unwrap();
     cake::Entity::insert_many([known(20, "j"), known(21, "k")]).exec_without_returning(db).await.unwrap();
@@ -119,14 +120,26 @@ async fn keys_of_other_types_are_captured_too() {
     kiwi.delete(db).await.unwrap();
     assert_eq!(
         bakery.published(),
-        ["create fruit/7 kiwi", "create fruit/8 fig", "update fruit/7 x; update fruit/8 x", "destroy fruit/7"]
+        [
+            "create fruit/7 kiwi",
+            "create fruit/8 fig",
+            "update fruit/7 x; update fruit/8 x",
+            "destroy fruit/7"
+        ]
     );
+    bakery.bake(&["one"]).await;
+    let fillings = ["jam", "cream", "nuts"]
+        .map(|name| filling::ActiveModel { name: Set(name.into()), ..Default::default() });
+    filling::Entity::insert_many(fillings).exec(bakery.plain()).await.unwrap();
     let link = |cake, filling| cake_filling::ActiveModel { cake_id: Set(cake), filling_id: Set(filling) };
     cake_filling::Entity::insert_many([link(1, 2), link(1, 3)]).exec_without_returning(db).await.unwrap();
     cake_filling::Entity::delete_many().filter(cake_filling::Column::FillingId.gt(1)).exec(db).await.unwrap();
     assert_eq!(
         bakery.published(),
-        ["create cake_filling/1,2; create cake_filling/1,3", "destroy cake_filling/1,2; destroy cake_filling/1,3"]
+        [
+            "create cake_filling/1,2; create cake_filling/1,3",
+            "destroy cake_filling/1,2; destroy cake_filling/1,3"
+        ]
     );
 }
 
@@ -157,10 +170,21 @@ async fn upserts_publish_what_they_inserted_or_updated() {
         .unwrap();
     assert_eq!(bakery.published(), ["update cake/1 uno", "update cake/2 due; update cake/3 tre"]);
 
-    cake::Entity::insert(coded("by code", "c")).on_conflict(by_code()).exec_without_returning(db).await.unwrap();
-    cake::Entity::insert(coded("again", "c")).on_conflict(by_code()).exec_without_returning(db).await.unwrap();
+    cake::Entity::insert(coded("by code", "c"))
+        .on_conflict(by_code())
+        .exec_without_returning(db)
+        .await
+        .unwrap();
+    cake::Entity::insert(coded("again", "c"))
+        .on_conflict(by_code())
+        .exec_without_returning(db)
+        .await
+        .unwrap();
     cake::Entity::insert(coded("and again", "c")).on_conflict(by_code()).exec(db).await.unwrap();
-    assert_eq!(bakery.published(), ["update cake/4 by code", "update cake/4 again", "update cake/4 and again"]);
+    assert_eq!(
+        bakery.published(),
+        ["update cake/4 by code", "update cake/4 again", "update cake/4 and again"]
+    );
     let empty: [cake::ActiveModel; 0] = [];
     cake::Entity::insert_many(empty).on_conflict_do_nothing().exec(db).await.unwrap();
     assert!(bakery.published().is_empty());
@@ -198,7 +222,16 @@ async fn what_cannot_be_captured_is_refused_before_it_runs() {
         said(db.execute(&copied).await),
         said(renumbered),
         said(cake::Entity::insert_many([named("a"), named("b")]).exec_without_returning(db).await),
-        said(db.execute(Query::insert().replace().into_table(cake::Entity).columns([cake::Column::Name]).values_panic([Expr::value("x")])).await),
+        said(
+            db.execute(
+                Query::insert()
+                    .replace()
+                    .into_table(cake::Entity)
+                    .columns([cake::Column::Name])
+                    .values_panic([Expr::value("x")]),
+            )
+            .await,
+        ),
     ] {
         assert!(refused.contains("refused before it ran") && refused.contains("`cake`"), "{refused}");
     }
@@ -215,7 +248,8 @@ async fn what_cannot_be_captured_is_refused_before_it_runs() {
 async fn raw_reads_and_definitions_pass() {
     let bakery = Bakery::open().await;
     bakery.bake(&["one"]).await;
-    let select = Statement::from_string(sea_orm::DbBackend::Sqlite, "SELECT * FROM cake WHERE name <> 'update'");
+    let select =
+        Statement::from_string(sea_orm::DbBackend::Sqlite, "SELECT * FROM cake WHERE name <> 'update'");
     assert_eq!(cake::Entity::find().from_raw_sql(select).all(&bakery.db).await.unwrap().len(), 1);
     bakery.db.execute_unprepared("CREATE TABLE t (id INT REFERENCES cake ON DELETE CASCADE)").await.unwrap();
 }
@@ -259,7 +293,10 @@ async fn too_many_rows_are_refused_and_nothing_is_written() {
 async fn returning_finds_what_the_caller_asked_for_by_name_and_by_place() {
     let bakery = Bakery::open().await;
     let mut insert = Query::insert();
-    insert.into_table(cake::Entity).columns([cake::Column::Code, cake::Column::Name]).values_panic([Expr::value("c"), Expr::value("one")]);
+    insert
+        .into_table(cake::Entity)
+        .columns([cake::Column::Code, cake::Column::Name])
+        .values_panic([Expr::value("c"), Expr::value("one")]);
     insert.returning(Query::returning().columns([cake::Column::Name, cake::Column::Id]));
     let row = bakery.db.query_one(&insert).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "one");

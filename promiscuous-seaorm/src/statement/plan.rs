@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use promiscuous_core::error::Error;
 use sea_orm::sea_query::{
-    ColumnName, ColumnRef, ConditionHolder, DeleteStatement, Expr, InsertStatement, ReturningClause, TableName,
-    TableRef, UpdateStatement, Value,
+    ColumnName, ColumnRef, ConditionHolder, DeleteStatement, Expr, InsertStatement, ReturningClause,
+    TableName, TableRef, UpdateStatement, Value,
 };
 use sea_orm::{DbBackend, StatementBuilder};
 
@@ -191,9 +191,7 @@ fn write<'s>(
     }
     if let Known::Insert(statement) = known {
         return match found_by(root, model, backend) {
-            Ok(found_by) => {
-                write_plan(model, kind, Rows::Inserted { statement, found_by }, Some(rows(root)))
-            }
+            Ok(found_by) => write_plan(model, kind, Rows::Inserted { statement, found_by }, Some(rows(root))),
             Err(advice) => refuse(advice),
         };
     }
@@ -261,9 +259,8 @@ fn written<'m>(part: &Part, models: &'m PublishedModels) -> Option<&'m Arc<Publi
 }
 
 fn changes_attributes(model: &PublishedModel, columns: &[String]) -> bool {
-    let matters = |column: &String| {
-        model.attribute_columns.contains(column) || model.primary_key.contains(column)
-    };
+    let matters =
+        |column: &String| model.attribute_columns.contains(column) || model.primary_key.contains(column);
     model.has_virtual_attributes || columns.iter().any(matters)
 }
 
