@@ -73,7 +73,10 @@ async fn a_write_cancelled_in_a_transaction_spoils_it() {
 async fn whatever_is_cancelled_the_messages_tell_what_was_committed() {
     let mut finished = false;
     for polls in 0..200 {
-        let bakery = Bakery::open().await;
+        // A connection that is cancelled while it begins is closed, and with it a database in memory.
+        let file = std::env::temp_dir().join(format!("{}.sqlite", uuid::Uuid::now_v7()));
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        let bakery = Bakery::at(&url, CaptureSettings::default()).await;
         let work = async {
             let db = &bakery.db;
             named("single").insert(db).await?;
@@ -99,6 +102,7 @@ async fn whatever_is_cancelled_the_messages_tell_what_was_committed() {
             _ => vec!["first"],
         };
         assert_eq!(cakes, rows, "{polls}");
+        let _ = std::fs::remove_file(file);
         if finished {
             break;
         }
