@@ -144,6 +144,15 @@ async fn common(bakery: &Bakery) {
     concurrent(bakery).await;
 }
 
+#[tokio::test]
+async fn servers_commit_what_is_published_whatever_is_cancelled() {
+    for variable in ["TEST_POSTGRES_URL", "TEST_MARIADB_URL"] {
+        if let Some(bakery) = served(variable).await {
+            super::endings::cancel_everywhere(&bakery).await;
+        }
+    }
+}
+
 /// Two statements that want the same row: the second sees it as the first left it.
 async fn concurrent(bakery: &Bakery) {
     let first = bakery.db.begin().await.unwrap();

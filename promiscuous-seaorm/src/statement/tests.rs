@@ -214,6 +214,8 @@ fn updates() {
         Postgres EXECUTE Query::update().table(cake::Entity).value(cake::Column::Id, 5).take() => "refused primary key cannot change";
         Postgres EXECUTE Query::update().table(cake::Entity).value(cake::Column::Notes, "x").take() => "pass";
         Postgres QUERY Query::update().table(cake::Entity).value(cake::Column::Notes, "x").take() => "pass";
+        Sqlite EXECUTE Query::update().table(Alias::new("Cake")).value(Alias::new("NAME"), "x").take() => "cake ?: update matching";
+        Postgres EXECUTE Query::update().table(Alias::new("Cake")).value(cake::Column::Name, "x").take() => "pass";
         Postgres EXECUTE Query::update().table(pan::Entity).value(pan::Column::Name, "x").take() => "pass";
         Postgres EXECUTE Query::update().table((Alias::new("shop"), Alias::new("cake"))).value(cake::Column::Name, "x").take()
             => "cake ?: update matching";
