@@ -37,33 +37,43 @@ pub(crate) async fn lock_keys(
 }
 
 fn key(model: &PublishedModel, row: &QueryResult) -> Result<(String, Vec<Value>), DbErr> {
-    let values = model.primary_key.iter().map(|column| value(row, column)).collect::<Option<Vec<_>>>();
     let id = (model.id_of_row)(row, &model.primary_key)?;
-    match (id, values) {
-        (Some(id), Some(values)) if (model.id_of_values)(&values).as_ref() == Some(&id) => Ok((id, values)),
-        _ => Err(DbErr::Type(format!(
+    let candidates = model.primary_key.iter().map(|column| values(row, column));
+    // Drivers are lenient: what is a UUID may also be had as text. The right values are those that have the row's id.
+    let combinations = candidates.fold(vec![Vec::new()], |begun: Vec<Vec<Value>>, next| {
+        let with = |begun: &Vec<Value>, value| begun.iter().cloned().chain([value]).collect();
+        begun.iter().flat_map(|begun| next.iter().cloned().map(move |value| with(begun, value))).collect()
+    });
+    let values = combinations.into_iter().find(|values| id.is_some() && (model.id_of_values)(values) == id);
+    id.zip(values).ok_or_else(|| {
+        DbErr::Type(format!(
             "the primary key of `{}` has a type that cannot be bound again: write its rows by primary key, one by one",
             model.name
-        ))),
-    }
+        ))
+    })
 }
 
-/// A column's value, whatever type the driver finds it has.
-fn value(row: &QueryResult, column: &str) -> Option<Value> {
+/// What the driver can make of a column.
+fn values(row: &QueryResult, column: &str) -> Vec<Value> {
     fn get<T: sea_orm::TryGetable + Into<Value>>(row: &QueryResult, column: &str) -> Option<Value> {
         row.try_get::<T>("", column).ok().map(Into::into)
     }
-    get::<i64>(row, column)
-        .or_else(|| get::<i32>(row, column))
-        .or_else(|| get::<i16>(row, column))
-        .or_else(|| get::<u64>(row, column))
-        .or_else(|| get::<String>(row, column))
-        .or_else(|| get::<uuid::Uuid>(row, column))
-        .or_else(|| get::<Vec<u8>>(row, column))
-        .or_else(|| get::<rust_decimal::Decimal>(row, column))
-        .or_else(|| get::<chrono::DateTime<chrono::Utc>>(row, column))
-        .or_else(|| get::<chrono::NaiveDateTime>(row, column))
-        .or_else(|| get::<chrono::NaiveDate>(row, column))
+    [
+        get::<i64>,
+        get::<i32>,
+        get::<i16>,
+        get::<u64>,
+        get::<String>,
+        get::<uuid::Uuid>,
+        get::<Vec<u8>>,
+        get::<rust_decimal::Decimal>,
+        get::<chrono::DateTime<chrono::Utc>>,
+        get::<chrono::NaiveDateTime>,
+        get::<chrono::NaiveDate>,
+    ]
+    .iter()
+    .filter_map(|get| get(row, column))
+    .collect()
 }
 
 /// The rows of a set that exist, in the set's order. With `lock` nobody else can change them before this transaction

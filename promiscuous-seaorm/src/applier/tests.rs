@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use promiscuous_core::database::DatabaseErrorKind;
 use promiscuous_core::key::Endpoint;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, PaginatorTrait, Schema, Set, TransactionTrait};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, PaginatorTrait, Schema, Set};
 use serde_json::{Value as Json, json};
 
 use super::*;

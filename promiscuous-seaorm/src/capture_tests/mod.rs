@@ -2,11 +2,13 @@
 
 mod endings;
 mod reads;
+mod servers;
 mod transactions;
 mod writes;
 
 use std::sync::{Arc, PoisonError};
 
+use promiscuous_core::database::Dialect;
 use promiscuous_core::operation::{Operation, OperationKind};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, Schema, Set,
@@ -30,10 +32,21 @@ impl Bakery {
     }
 
     pub async fn with(settings: CaptureSettings) -> Self {
-        let mut options = ConnectOptions::new("sqlite::memory:");
+        Self::at("sqlite::memory:", settings).await
+    }
+
+    /// In this database.
+    pub async fn at(url: &str, settings: CaptureSettings) -> Self {
+        let mut options = ConnectOptions::new(url);
         options.max_connections(1).sqlx_logging(false).connect_timeout(std::time::Duration::from_secs(5));
         let inner = Database::connect(options).await.unwrap();
-        let schema = Schema::new(DbBackend::Sqlite);
+        Self::equipped(inner, settings).await
+    }
+
+    /// With all tables in an empty database.
+    pub async fn equipped(inner: DatabaseConnection, settings: CaptureSettings) -> Self {
+        let backend = inner.get_database_backend();
+        let schema = Schema::new(backend);
         for table in [
             schema.create_table_from_entity(cake::Entity),
             schema.create_table_from_entity(fruit::Entity),
@@ -43,9 +56,15 @@ impl Bakery {
         ] {
             inner.execute(&table).await.unwrap();
         }
-        let outbox = "CREATE TABLE promiscuous_outbox (op INTEGER PRIMARY KEY, state INTEGER, message TEXT)";
-        inner.execute_unprepared(outbox).await.unwrap();
-        let recorded = Arc::<Recorded>::default();
+        let (op, dialect) = match backend {
+            DbBackend::Sqlite => ("INTEGER", Dialect::Sqlite),
+            DbBackend::Postgres => ("SERIAL", Dialect::Postgres),
+            _ => ("INTEGER AUTO_INCREMENT", Dialect::Mysql),
+        };
+        let outbox =
+            format!("CREATE TABLE promiscuous_outbox (op {op} PRIMARY KEY, state BIGINT, message TEXT)");
+        inner.execute_unprepared(&outbox).await.unwrap();
+        let recorded = Arc::new(Recorded { dialect: Some(dialect), ..Recorded::default() });
         let path = CommitPath::Recorded(Arc::clone(&recorded));
         Self { db: PromiscuousConnection::with_path(inner, models(), path, settings), recorded }
     }

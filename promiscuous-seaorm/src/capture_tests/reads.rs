@@ -88,7 +88,8 @@ async fn rows_are_remembered_however_they_are_read() {
     cakes.load_many_to_many(filling::Entity, cake_filling::Entity, db).await.unwrap();
     assert_eq!(read(), ["cake_filling/1,1", "filling/1"]);
     cake::Entity::load().filter_by_id(1).with(fruit::Entity).with(filling::Entity).one(db).await.unwrap();
-    assert_eq!(read(), ["cake/1", "cake_filling/1,1", "filling/1", "fruit/7"]);
+    // Here the junction is joined, but nothing of it is selected.
+    assert_eq!(read(), ["cake/1", "filling/1", "fruit/7"]);
 
     cake::Entity::find().order_by_asc(cake::Column::Id).paginate(db, 1).fetch_page(1).await.unwrap();
     assert_eq!(read(), ["cake/2"]);

@@ -149,7 +149,7 @@ async fn futures_of_the_connection_can_be_spawned() {
     tokio::spawn(async move {
         let mut nested = cake::ActiveModelEx { name: Set("spawned".into()), ..Default::default() };
         nested.fruits.push(super::fruit(7, "kiwi"));
-        nested.save(&db).await
+        nested.insert(&db).await
     })
     .await
     .unwrap()

@@ -30,7 +30,7 @@ async fn active_models_publish_each_write_with_the_row_as_it_is() {
     assert_eq!(said(known(99, "x").update(db).await), "None of the records are updated");
     one.delete(db).await.unwrap();
     assert_eq!(bakery.published(), ["destroy cake/1"]);
-    assert_eq!(bakery.outbox().await, 5);
+    assert_eq!(bakery.outbox().await, 6);
 }
 
 #[tokio::test]
@@ -127,6 +127,10 @@ async fn keys_of_other_types_are_captured_too() {
             "destroy fruit/7"
         ]
     );
+    bakery.bake(&["one"]).await;
+    let fillings = ["jam", "cream", "nuts"]
+        .map(|name| filling::ActiveModel { name: Set(name.into()), ..Default::default() });
+    filling::Entity::insert_many(fillings).exec(bakery.plain()).await.unwrap();
     let link = |cake, filling| cake_filling::ActiveModel { cake_id: Set(cake), filling_id: Set(filling) };
     cake_filling::Entity::insert_many([link(1, 2), link(1, 3)]).exec_without_returning(db).await.unwrap();
     cake_filling::Entity::delete_many().filter(cake_filling::Column::FillingId.gt(1)).exec(db).await.unwrap();

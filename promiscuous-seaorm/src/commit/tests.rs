@@ -18,6 +18,8 @@ pub(crate) struct Recorded {
     pub settled: Mutex<usize>,
     /// What shall fail next.
     pub fail: Mutex<Option<Fault>>,
+    /// How the outbox is written; SQLite's way by default.
+    pub dialect: Option<Dialect>,
 }
 
 /// A committed message.
@@ -74,7 +76,10 @@ impl Open {
             Some(Fault::OutboxInsert) => "no_such_table",
             _ => "promiscuous_outbox",
         };
-        let mut sql = Sql::new(Dialect::Sqlite, &format!("INSERT INTO {table} (state, message) VALUES "));
+        let mut sql = Sql::new(
+            self.recorded.dialect.unwrap_or(Dialect::Sqlite),
+            &format!("INSERT INTO {table} (state, message) VALUES "),
+        );
         sql.bind_list([promiscuous_core::database::SqlValue::Int(0), "{}".into()]);
         sql
     }

@@ -104,7 +104,7 @@ pub(crate) fn plan<'s, S: StatementBuilder>(
     let anatomy = dissect(known);
     let hidden = anatomy.nested.iter().find_map(|part| {
         let kind = kind(part.verb?)?;
-        Some((written(part, models)?, kind))
+        Some((written(part, models, backend)?, kind))
     });
     if let Some((model, kind)) = hidden {
         let statement = format!("{kind} inside of another statement");
@@ -112,7 +112,7 @@ pub(crate) fn plan<'s, S: StatementBuilder>(
     }
     match anatomy.root.verb {
         Some(Verb::Select | Verb::With) => selection(&anatomy, models).map_or(Plan::Pass, Plan::Read),
-        _ => match written(&anatomy.root, models) {
+        _ => match written(&anatomy.root, models, backend) {
             Some(model) => write(known, &anatomy, &Arc::clone(model), backend, route),
             None => Plan::Pass,
         },
@@ -154,7 +154,7 @@ fn write<'s>(
     if root.verb == Some(Verb::Update) && !changes_attributes(model, &root.columns) {
         return Plan::Pass;
     }
-    let sets_key = |columns: &[String]| columns.iter().any(|column| model.primary_key.contains(column));
+    let sets_key = |columns: &[String]| columns.iter().any(|column| among(&model.primary_key, column));
     let upsert_sets_key = root.conflict.as_ref().is_some_and(|conflict| sets_key(&conflict.computes));
     if (root.verb == Some(Verb::Update) && sets_key(&root.columns)) || upsert_sets_key {
         return refuse("a primary key cannot change: destroy the row and create another one");
@@ -248,20 +248,32 @@ fn kind(verb: Verb) -> Option<&'static str> {
 }
 
 /// The published model that a part writes.
-fn written<'m>(part: &Part, models: &'m PublishedModels) -> Option<&'m Arc<PublishedModel>> {
-    match part.target.as_ref()? {
-        TableRef::Table(TableName(schema, table), _) => {
-            let schema = schema.as_ref().map(|schema| schema.1.to_string());
-            models.by_table(schema.as_deref(), &table.to_string())
-        }
-        _ => None,
-    }
+fn written<'m>(
+    part: &Part,
+    models: &'m PublishedModels,
+    backend: DbBackend,
+) -> Option<&'m Arc<PublishedModel>> {
+    let TableRef::Table(TableName(schema, table), _) = part.target.as_ref()? else { return None };
+    let schema = schema.as_ref().map(|schema| schema.1.to_string());
+    let table = table.to_string();
+    let in_other_case = || match backend {
+        DbBackend::Postgres => None,
+        // SQLite, and MySQL on some systems, do not care for letter case.
+        _ => models.iter().find(|model| model.table.eq_ignore_ascii_case(&table)),
+    };
+    models.by_table(schema.as_deref(), &table).or_else(in_other_case)
+}
+
+/// Whether a column is one of these. Letter case may not matter to the database; in doubt it is.
+fn among(columns: &[String], column: &str) -> bool {
+    columns.iter().any(|known| known.eq_ignore_ascii_case(column))
 }
 
 fn changes_attributes(model: &PublishedModel, columns: &[String]) -> bool {
-    let matters =
-        |column: &String| model.attribute_columns.contains(column) || model.primary_key.contains(column);
-    model.has_virtual_attributes || columns.iter().any(matters)
+    model.has_virtual_attributes
+        || columns
+            .iter()
+            .any(|column| among(&model.attribute_columns, column) || among(&model.primary_key, column))
 }
 
 fn pinned_key(root: &Part, model: &PublishedModel) -> Option<Vec<Value>> {

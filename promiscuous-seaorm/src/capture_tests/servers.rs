@@ -1,0 +1,181 @@
+//! The same on servers, where rows are locked. Runs where `TEST_POSTGRES_URL` or `TEST_MARIADB_URL` names a server, with a
+//! user who may create databases.
+
+use std::time::Duration;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, IntoActiveModel, PaginatorTrait, Set};
+
+use super::{Bakery, cake as named, coded, fruit as fruit_named, known, said};
+use crate::fixtures::{cake, cake_filling, filling, fruit};
+use crate::settings::CaptureSettings;
+
+/// A database of its own on the server, if there is one.
+async fn served(variable: &str) -> Option<Bakery> {
+    let url = std::env::var(variable).ok()?;
+    let name = format!("capture_{}", uuid::Uuid::now_v7().simple());
+    let server = Database::connect(&url).await.unwrap();
+    server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let base = url.rsplit_once('/').map_or(url.as_str(), |(base, _)| base);
+    let mut options = ConnectOptions::new(format!("{base}/{name}"));
+    options.max_connections(5).sqlx_logging(false);
+    let inner = Database::connect(options).await.unwrap();
+    Some(Bakery::equipped(inner, CaptureSettings::default()).await)
+}
+
+#[tokio::test]
+async fn postgres_publishes_what_it_commits() {
+    let Some(bakery) = served("TEST_POSTGRES_URL").await else { return };
+    let db = &bakery.db;
+    common(&bakery).await;
+    cake::Entity::insert_many([named("p"), named("q")]).exec(db).await.unwrap();
+    assert_eq!(bakery.published(), ["create cake/51 p; create cake/52 q"]);
+    let refused = said(cake::Entity::insert(named("r")).exec_without_returning(db).await);
+    assert!(refused.contains("refused before it ran"), "{refused}");
+    // A statement that fails spoils PostgreSQL's whole transaction, and COMMIT only pretends to succeed.
+    let transaction = db.begin().await.unwrap();
+    named("lost").insert(&transaction).await.unwrap();
+    assert!(known(51, "twice").insert(&transaction).await.is_err());
+    assert!(transaction.commit().await.is_err());
+    assert!(bakery.published().is_empty());
+    assert_eq!(bakery.settled(), 1);
+}
+
+#[tokio::test]
+async fn mariadb_publishes_what_it_commits() {
+    let Some(bakery) = served("TEST_MARIADB_URL").await else { return };
+    let db = &bakery.db;
+    common(&bakery).await;
+    let first =
+        cake::Entity::insert_many([named("p"), named("q")]).exec(db).await.unwrap().last_insert_id.unwrap();
+    assert_eq!(
+        bakery.published(),
+        [format!("create cake/{first} p; create cake/{} q", first + 1)],
+        "for several rows MariaDB tells the first key"
+    );
+    db.execute_unprepared("SET @@auto_increment_increment = 1").await.unwrap();
+    let ignored = OnConflict::new().do_nothing_on([cake::Column::Id]).to_owned();
+    let again = cake::Entity::insert(coded("again", "c")).on_conflict(ignored.clone());
+    again.exec_without_returning(db).await.unwrap();
+    cake::Entity::insert(coded("fresh", "d")).on_conflict(ignored).exec_without_returning(db).await.unwrap();
+    let fresh =
+        cake::Entity::find().filter(cake::Column::Code.eq("d")).one(bakery.plain()).await.unwrap().unwrap();
+    let mut published = bakery.published();
+    assert_eq!(published.pop().unwrap(), format!("update cake/{} fresh", fresh.id));
+    // Whether MariaDB tells the key of the row in the way is its own affair: that is published as it is.
+    assert!(published.iter().all(|message| message == "update cake/40 by code"), "{published:?}");
+    let elsewhere = OnConflict::column(cake::Column::Id).update_column(cake::Column::Name).to_owned();
+    let clash = cake::ActiveModel { id: Set(900), ..coded("clash", "d") };
+    let astray = said(cake::Entity::insert(clash).on_conflict(elsewhere).exec(db).await);
+    assert!(astray.contains("another unique index"), "{astray}");
+    assert!(bakery.published().is_empty());
+    let unchanged = cake::Entity::find_by_id(fresh.id).one(bakery.plain()).await.unwrap().unwrap();
+    assert_eq!(unchanged.name, "fresh");
+}
+
+/// What works the same everywhere.
+async fn common(bakery: &Bakery) {
+    let db = &bakery.db;
+    let one = named("one").insert(db).await.unwrap();
+    let mut active = one.clone().into_active_model();
+    active.name = Set("uno".into());
+    active.clone().update(db).await.unwrap();
+    active.name = Set("eins".into());
+    active.update_without_returning(db).await.unwrap();
+    cake::Entity::insert(known(40, "forty")).exec_without_returning(db).await.unwrap();
+    assert_eq!(
+        bakery.published(),
+        ["create cake/1 one", "update cake/1 uno", "update cake/1 eins", "create cake/40 forty"]
+    );
+    let rename = cake::Entity::update_many().col_expr(cake::Column::Name, Expr::value("x"));
+    assert_eq!(rename.filter(cake::Column::Id.gt(0)).exec(db).await.unwrap().rows_affected, 2);
+    cake::Entity::delete_by_id(1).exec(db).await.unwrap();
+    assert_eq!(bakery.published(), ["update cake/1 x; update cake/40 x", "destroy cake/1"]);
+
+    fruit_named(7, "kiwi").insert(db).await.unwrap();
+    let greens = fruit::Entity::update_many().col_expr(fruit::Column::Name, Expr::value("y"));
+    greens.filter(fruit::Column::Name.eq("kiwi")).exec(db).await.unwrap();
+    fruit::Entity::delete_many().filter(fruit::Column::Name.eq("y")).exec(db).await.unwrap();
+    assert_eq!(bakery.published(), ["create fruit/7 kiwi", "update fruit/7 y", "destroy fruit/7"]);
+
+    let upsert = || OnConflict::column(cake::Column::Id).update_column(cake::Column::Name).to_owned();
+    let by_code = OnConflict::column(cake::Column::Code).update_column(cake::Column::Name).to_owned();
+    let nothing = OnConflict::column(cake::Column::Id).do_nothing_on([cake::Column::Id]).to_owned();
+    cake::Entity::insert(cake::ActiveModel { id: Set(40), ..coded("again", "c") })
+        .on_conflict(
+            OnConflict::column(cake::Column::Id)
+                .update_columns([cake::Column::Name, cake::Column::Code])
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await
+        .unwrap();
+    cake::Entity::insert(coded("by code", "c"))
+        .on_conflict(by_code)
+        .exec_without_returning(db)
+        .await
+        .unwrap();
+    cake::Entity::insert_many([known(40, "z"), known(50, "fifty")])
+        .on_conflict(nothing)
+        .exec_without_returning(db)
+        .await
+        .unwrap();
+    assert_eq!(
+        bakery.published(),
+        ["update cake/40 again", "update cake/40 by code", "create cake/50 fifty"]
+    );
+    cake::Entity::insert(known(50, "FIFTY")).on_conflict(upsert()).exec(db).await.unwrap();
+    assert_eq!(bakery.published(), ["update cake/50 FIFTY"]);
+    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+        db.execute_unprepared("SELECT setval('cake_id_seq', 50)").await.unwrap();
+    }
+
+    let jam =
+        filling::ActiveModel { name: Set("jam".into()), ..Default::default() }.insert(db).await.unwrap();
+    let link =
+        cake_filling::ActiveModel { cake_id: Set(40), filling_id: Set(jam.id) }.insert(db).await.unwrap();
+    link.delete(db).await.unwrap();
+    assert_eq!(
+        bakery.published(),
+        ["create filling/1 jam", "create cake_filling/40,1", "destroy cake_filling/40,1"]
+    );
+    assert_eq!(cake::Entity::find().count(db).await.unwrap(), 2);
+    concurrent(bakery).await;
+}
+
+#[tokio::test]
+async fn servers_commit_what_is_published_whatever_is_cancelled() {
+    for variable in ["TEST_POSTGRES_URL", "TEST_MARIADB_URL"] {
+        if let Some(bakery) = served(variable).await {
+            super::endings::cancel_everywhere(&bakery).await;
+        }
+    }
+}
+
+/// Two statements that want the same row: the second sees it as the first left it.
+async fn concurrent(bakery: &Bakery) {
+    let first = bakery.db.begin().await.unwrap();
+    known(40, "first").update(&first).await.unwrap();
+    let db = bakery.db.clone();
+    let second = tokio::spawn(async move {
+        let all =
+            cake::Entity::update_many().col_expr(cake::Column::Code, Expr::value(Option::<String>::None));
+        all.filter(cake::Column::Name.eq("first")).exec(&db).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    first.commit().await.unwrap();
+    second.await.unwrap().unwrap();
+    let late = bakery.db.begin().await.unwrap();
+    known(40, "rolled back").update(&late).await.unwrap();
+    let db = bakery.db.clone();
+    let waiting = tokio::spawn(async move { known(40, "by code").update_without_returning(&db).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    late.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    let published = bakery.published();
+    assert_eq!(published.first().map(String::as_str), Some("update cake/40 first"));
+    assert_eq!(published.last().map(String::as_str), Some("update cake/40 by code"));
+    let restore = cake::Entity::update_many().col_expr(cake::Column::Code, Expr::value("c"));
+    restore.filter(cake::Column::Id.eq(40)).exec(bakery.plain()).await.unwrap();
+}
