@@ -3,7 +3,7 @@
 //! A web request, a job, a CLI run or the applying of one message opens a context. What is read
 //! inside it, and what it wrote before, become the read dependencies of its next message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,14 @@ struct Shared {
     /// For people and audit.
     current_user_id: Option<String>,
     /// Reads and writes, updated by every statement that runs inside.
-    causes: Mutex<Causes>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    causes: Causes,
+    /// The keys in `causes.reads`: a job may read many rows, and each is looked up.
+    seen: HashSet<Key>,
 }
 
 /// What the next message of a context depends on.
@@ -49,7 +56,7 @@ impl Causes {
     /// The read keys of a message that writes `written`: previous writes and reads, each once, without `written`.
     pub fn read_keys(&self, written: &[Key]) -> Vec<Key> {
         let mut keys: Vec<Key> = Vec::with_capacity(self.reads.len() + self.last_writes.len());
-        let mut seen: std::collections::HashSet<&Key> = written.iter().collect();
+        let mut seen: HashSet<&Key> = written.iter().collect();
         for key in self.last_writes.values().chain(&self.reads) {
             if seen.insert(key) {
                 keys.push(key.clone());
@@ -76,8 +83,9 @@ impl Context {
     }
 
     fn build(name: String, current_user_id: Option<String>, external: Vec<ExternalDependency>) -> Self {
-        let causes = Mutex::new(Causes { external, ..Causes::default() });
-        Self { shared: Arc::new(Shared { name, current_user_id, causes }) }
+        let causes = Causes { external, ..Causes::default() };
+        let remembered = Mutex::new(Remembered { causes, seen: HashSet::new() });
+        Self { shared: Arc::new(Shared { name, current_user_id, remembered }) }
     }
 
     /// The context that the running task is in, if any.
@@ -116,12 +124,13 @@ impl Context {
 
     /// Remembers a read. A row that this context wrote last is not a read: it is a cause already.
     pub fn record_read(&self, key: Key) {
-        let mut causes = self.lock();
-        if causes.last_writes.values().any(|written| *written == key) || causes.reads.contains(&key) {
+        let mut remembered = self.lock();
+        let Remembered { causes, seen } = &mut *remembered;
+        if causes.last_writes.values().any(|written| *written == key) || !seen.insert(key.clone()) {
             return;
         }
         if causes.reads.len() >= MAX_READS {
-            causes.reads.remove(0);
+            seen.remove(&causes.reads.remove(0));
             metrics::counter!(crate::metrics::READS_DROPPED).increment(1);
         }
         causes.reads.push(key);
@@ -129,7 +138,7 @@ impl Context {
 
     /// Remembers that another app's write led here.
     pub fn record_external(&self, cause: ExternalDependency) {
-        let mut causes = self.lock();
+        let causes = &mut self.lock().causes;
         match causes.external.iter_mut().find(|known| known.key == cause.key) {
             Some(known) if known.required() < cause.required() => *known = cause,
             Some(_) => {}
@@ -139,22 +148,26 @@ impl Context {
 
     /// What the next message depends on. Taken before lock-and-bump; the context changes only in [`Context::wrote`].
     pub fn causes(&self) -> Causes {
-        self.lock().clone()
+        self.lock().causes.clone()
     }
 
     /// A message with these causes was committed: its reads are consumed, its keys cause what comes next.
     ///
     /// Reads recorded meanwhile by concurrent statements of the same context stay.
     pub fn wrote(&self, used: &Causes, written: &[Key]) {
-        let mut causes = self.lock();
-        causes.reads.retain(|key| !used.reads.contains(key));
+        let mut remembered = self.lock();
+        let Remembered { causes, seen } = &mut *remembered;
+        for key in &used.reads {
+            seen.remove(key);
+        }
+        causes.reads.retain(|key| seen.contains(key));
         for key in written {
             causes.last_writes.insert(key.endpoint(), key.clone());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Causes> {
-        self.shared.causes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum CommitPath {
 
 /// Operations whose versions are bumped. Dropping it is the same as [`Bumped::failed`].
 pub(crate) enum Bumped {
-    Pending(Pending),
+    Pending(Box<Pending>),
     #[cfg(test)]
     Recorded(tests::Open),
 }
@@ -50,7 +50,8 @@ impl CommitPath {
         match self {
             Self::Nothing => Ok(None),
             Self::Publisher(publisher) => {
-                Ok(publisher.lock_and_bump(operations, context).await?.map(Bumped::Pending))
+                let pending = publisher.lock_and_bump(operations, context).await?;
+                Ok(pending.map(|pending| Bumped::Pending(Box::new(pending))))
             }
             #[cfg(test)]
             Self::Recorded(recorded) => recorded.lock_and_bump(operations, context).await,

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::links::Links;
 use crate::subscriber::scheduler::Consistency;
 use crate::subscriber::{Subscriber, SubscriberSettings};
+use crate::version_store::StoreError;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
@@ -109,7 +110,8 @@ async fn report_unreachable(links: &Links) {
     if let Err(error) = broker {
         tracing::error!(%error, "RabbitMQ cannot be used yet; trying again until it can");
     }
-    if let Err(error) = store {
+    // An evicting Redis is refused where something is published; what a subscriber keeps there may vanish.
+    if let Err(error @ StoreError::Unavailable { .. }) = store {
         tracing::error!(%error, "Redis cannot be used yet; trying again until it can");
     }
 }

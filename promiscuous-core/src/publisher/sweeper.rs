@@ -21,7 +21,8 @@ pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
     let mut pruned: Option<Instant> = None;
     let mut failures: u32 = 0;
     loop {
-        let pause = inner.settings.look_every * 2_u32.saturating_pow(failures.min(4));
+        // Not for long: once the broker is back, what has waited goes first.
+        let pause = inner.settings.look_every * 2_u32.saturating_pow(failures.min(2));
         tokio::select! {
             () = stop(&mut stopped) => return,
             () = tokio::time::sleep(pause) => {}

@@ -87,7 +87,8 @@ pub(super) async fn work(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     // Parts still to apply, the next one last.
-    let mut parts = vec![0..messages.len()];
+    let mut parts = Vec::new();
+    parts.push(0..messages.len());
     while let Some(part) = parts.pop() {
         match apply_part(&shared, &messages[part.clone()]).await {
             Ok(()) => {
