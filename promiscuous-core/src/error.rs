@@ -23,9 +23,12 @@ pub enum Error {
         "the promiscuous tables could not be used: check the database, and that `promiscuous migrate` was run"
     )]
     Database(#[from] DatabaseError),
-    /// Something could not be published. (A write that could not was rolled back.)
-    #[error("publishing failed: {0}")]
+    /// A write could not be published; its transaction was rolled back.
+    #[error("the write was rolled back, because it could not be published: {0}")]
     Publisher(String),
+    /// Dead writers' work could not be finished now.
+    #[error("recovering stopped, and what is left waits for the next time: {0}")]
+    Recovery(String),
     /// The write cannot be attributed to rows, so it was refused before it ran.
     #[error("refused before it ran: {statement} on the published model `{model}`: {advice}")]
     UnsupportedWrite {

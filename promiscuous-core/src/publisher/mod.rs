@@ -236,11 +236,11 @@ impl Publisher {
     /// Settles every overdue intent and publishes the whole outbox now, whatever its age.
     ///
     /// # Errors
-    /// [`Error::Publisher`] when a server is away; what could not be done waits for the next time.
+    /// [`Error::Recovery`] when a server is away; what could not be done waits for the next time.
     pub async fn recover_once(&self) -> Result<(), Error> {
         let stopped = self.tasks.stop.subscribe();
-        recoverer::look(&self.inner).await.map_err(Error::Publisher)?;
-        sweeper::sweep(&self.inner, Duration::ZERO, &stopped).await.map_err(Error::Publisher)
+        recoverer::look(&self.inner).await.map_err(Error::Recovery)?;
+        sweeper::sweep(&self.inner, Duration::ZERO, &stopped).await.map_err(Error::Recovery)
     }
 
     /// Publishes what is in hand and stops the background tasks; what is left after `patience` waits in
