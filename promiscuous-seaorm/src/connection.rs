@@ -10,8 +10,8 @@ use promiscuous_core::context::Context;
 use promiscuous_core::publisher::Publisher;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, ExecResult,
-    IntoDatabaseExecutor, IsolationLevel, QueryResult, SqliteTransactionMode, Statement, StatementBuilder,
-    TransactionError, TransactionOptions, TransactionTrait,
+    IntoDatabaseExecutor, IsolationLevel, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
+    StatementBuilder, TransactionError, TransactionOptions, TransactionTrait,
 };
 
 use crate::capture::{Admitted, Capture, Queried};
@@ -97,7 +97,7 @@ impl PromiscuousConnection {
     /// # Errors
     /// When the database says so.
     pub async fn begin(&self) -> Result<PromiscuousTransaction, DbErr> {
-        Ok(self.opened(self.inner.begin().await?, Origin::Explicit))
+        self.open(TransactionOptions::default(), Origin::Explicit).await
     }
 
     /// Runs a function in a transaction, which commits when the function succeeds.
@@ -151,8 +151,23 @@ impl PromiscuousConnection {
         self.context.clone().or_else(Context::current)
     }
 
-    fn opened(&self, inner: sea_orm::DatabaseTransaction, origin: Origin) -> PromiscuousTransaction {
-        PromiscuousTransaction::outermost(inner, Arc::clone(&self.capture), self.context.clone(), origin)
+    async fn open(
+        &self,
+        options: TransactionOptions,
+        origin: Origin,
+    ) -> Result<PromiscuousTransaction, DbErr> {
+        let inner = match self.get_database_backend() {
+            // When the driver's BEGIN is cancelled, the connection goes back to the pool inside of a transaction that
+            // nobody knows about, and whoever gets it next writes without ever committing. So it runs to its end.
+            DbBackend::MySql => {
+                let inner = self.inner.clone();
+                let begun = tokio::spawn(async move { inner.begin_with_options(options).await }).await;
+                begun.map_err(|error| DbErr::Conn(RuntimeErr::Internal(error.to_string())))??
+            }
+            _ => self.inner.begin_with_options(options).await?,
+        };
+        let capture = Arc::clone(&self.capture);
+        Ok(PromiscuousTransaction::outermost(inner, capture, self.context.clone(), origin))
     }
 
     /// The transaction of one published write. A write by primary key may one day skip it (section 5.1 of the protocol):
@@ -164,7 +179,7 @@ impl PromiscuousConnection {
             sqlite_transaction_mode: immediate.then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(self.opened(self.inner.begin_with_options(options).await?, Origin::SingleWrite))
+        self.open(options, Origin::SingleWrite).await
     }
 
     async fn query<S: StatementBuilder>(&self, statement: &S) -> Result<Queried, DbErr> {
@@ -267,12 +282,12 @@ impl TransactionTrait for PromiscuousConnection {
         isolation_level: Option<IsolationLevel>,
         access_mode: Option<AccessMode>,
     ) -> Result<PromiscuousTransaction, DbErr> {
-        let inner = self.inner.begin_with_config(isolation_level, access_mode).await?;
-        Ok(self.opened(inner, Origin::Explicit))
+        let options = TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() };
+        self.open(options, Origin::Explicit).await
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<PromiscuousTransaction, DbErr> {
-        Ok(self.opened(self.inner.begin_with_options(options).await?, Origin::Explicit))
+        self.open(options, Origin::Explicit).await
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
