@@ -14,13 +14,15 @@ use crate::version_store::{StoreError, VersionStore};
 pub(crate) struct Generation {
     /// What is used for bumps; 0 before it is known.
     known: AtomicU64,
+    /// Held while it is looked up or raised, so that many writers that meet one loss raise it once.
+    changing: tokio::sync::Mutex<()>,
     database: Arc<dyn Database>,
     store: Arc<dyn VersionStore>,
 }
 
 impl Generation {
     pub(crate) fn new(database: Arc<dyn Database>, store: Arc<dyn VersionStore>) -> Self {
-        Self { known: AtomicU64::new(0), database, store }
+        Self { known: AtomicU64::new(0), changing: tokio::sync::Mutex::default(), database, store }
     }
 
     /// The generation to bump with, once it is known.
@@ -30,43 +32,61 @@ impl Generation {
 
     /// Brings database and store together at the start.
     pub(crate) async fn establish(&self) -> Result<u64, Error> {
+        let _one_at_a_time = self.changing.lock().await;
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
         let (stored, first_ever) = self.read_or_create().await?;
-        let agreed = match self.store.generation().await? {
-            Some(mirrored) if mirrored >= stored => mirrored,
-            Some(_) => stored,
-            None if first_ever => stored,
-            None => stored + 1,
-        };
-        self.settle_on(stored, agreed).await
+        match self.store.generation().await? {
+            // Not raised in the store: whether this run of the server is the trusted one is for the bump to find out.
+            Some(mirrored) if mirrored >= stored => self.adopt(stored, mirrored).await,
+            None if first_ever => self.raise(stored).await,
+            // It had this generation once, or a newer one, and has lost it.
+            _ => self.raise(stored + 1).await,
+        }
     }
 
     /// The store refused `used`: learns the generation that holds now, raising it when the store may have lost writes.
     pub(crate) async fn renew(&self, used: u64, refusal: &StoreError) -> Result<u64, Error> {
-        let (stored, _) = self.read_or_create().await?;
-        let agreed = match refusal {
-            StoreError::StaleGeneration { stored: mirrored, .. } => stored.max(*mirrored),
-            // Whoever came first has raised it already.
-            _ if stored > used => stored,
-            _ => stored + 1,
-        };
-        if agreed > used {
-            tracing::warn!(from = used, to = agreed, "the generation of versions was raised: {refusal}");
+        let _one_at_a_time = self.changing.lock().await;
+        // Many writers meet the same refusal: the first one has dealt with it.
+        if let Some(known) = self.known().filter(|known| *known > used) {
+            return Ok(known);
         }
-        self.settle_on(stored, agreed).await
+        let (stored, _) = self.read_or_create().await?;
+        let generation = match refusal {
+            StoreError::StaleGeneration { stored: mirrored, .. } if *mirrored >= stored => {
+                self.adopt(stored, *mirrored).await?
+            }
+            // Even if another process has raised it meanwhile: that may have been for an earlier loss, and
+            // raising once more than needed does no harm.
+            _ => self.raise(stored.max(used) + 1).await?,
+        };
+        tracing::warn!(from = used, to = generation, "the generation of versions changed: {refusal}");
+        Ok(generation)
+    }
+
+    /// The store is ahead of the database, or level with it.
+    async fn adopt(&self, stored: u64, mirrored: u64) -> Result<u64, Error> {
+        if mirrored > stored {
+            self.store_in_database(mirrored).await?;
+        }
+        self.known.fetch_max(mirrored, Ordering::AcqRel);
+        Ok(mirrored)
     }
 
     /// Database first, store second.
-    async fn settle_on(&self, stored: u64, agreed: u64) -> Result<u64, Error> {
-        let mut agreed = agreed;
-        if agreed > stored {
-            let mut sql = Sql::new(self.database.dialect(), "UPDATE promiscuous_meta SET value = ");
-            sql.bind(agreed).push(" WHERE name = 'generation' AND value < ").bind(agreed);
-            self.database.execute(sql).await?;
-            agreed = agreed.max(self.read_or_create().await?.0);
-        }
-        self.store.raise_generation(agreed).await?;
-        self.known.fetch_max(agreed, Ordering::AcqRel);
-        Ok(agreed)
+    async fn raise(&self, generation: u64) -> Result<u64, Error> {
+        self.store_in_database(generation).await?;
+        self.store.raise_generation(generation).await?;
+        self.known.fetch_max(generation, Ordering::AcqRel);
+        Ok(generation)
+    }
+
+    async fn store_in_database(&self, generation: u64) -> Result<(), DatabaseError> {
+        let mut sql = Sql::new(self.database.dialect(), "UPDATE promiscuous_meta SET value = ");
+        sql.bind(generation).push(" WHERE name = 'generation' AND value < ").bind(generation);
+        self.database.execute(sql).await.map(drop)
     }
 
     /// The database's generation, and whether this call made it.
