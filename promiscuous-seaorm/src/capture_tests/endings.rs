@@ -100,6 +100,11 @@ pub(super) async fn cancel_everywhere(bakery: &Bakery) {
             finished = true;
             break;
         }
+        if bakery.db.get_database_backend() == sea_orm::DbBackend::MySql {
+            // Without this pause a cancelled transaction sometimes keeps its locks until the server's lock timeout.
+            // FIXME: find out whether the driver sends the queued ROLLBACK late, or never.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
     }
     assert!(finished, "the work takes more polls than were tried");
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
