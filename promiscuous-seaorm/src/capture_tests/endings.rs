@@ -78,49 +78,46 @@ async fn whatever_is_cancelled_the_messages_tell_what_was_committed() {
     let _ = std::fs::remove_file(file);
 }
 
-/// Drops the same work after each number of polls.
+/// Drops the same work after each number of polls. What was sent to a server before it was cancelled may take effect any
+/// time later, so the books are balanced at the end: every committed transaction has its outbox row, and no other has.
 pub(super) async fn cancel_everywhere(bakery: &Bakery) {
+    let mut finished = false;
     for polls in 0..500 {
-        cake::Entity::delete_many().exec(bakery.plain()).await.unwrap();
-        bakery.plain().execute_unprepared("DELETE FROM promiscuous_outbox").await.unwrap();
-        bakery.published();
-        let settled = bakery.settled();
         let work = async {
             let db = &bakery.db;
-            named("single").insert(db).await?;
+            let single = format!("single {polls}");
+            named(&single).insert(db).await?;
             let transaction = db.begin().await?;
             let first = named("first").insert(&transaction).await?;
             let savepoint = transaction.begin().await?;
             known(first.id, "renamed").update_without_returning(&savepoint).await?;
             savepoint.commit().await?;
-            let old = cake::Entity::delete_many().filter(cake::Column::Name.eq("single"));
-            old.exec(&transaction).await?;
+            cake::Entity::delete_many().filter(cake::Column::Name.eq(single)).exec(&transaction).await?;
             transaction.commit().await
         };
-        let finished = poll_some(work, polls).await;
-        // What was sent to a server before it was cancelled may still be on its way.
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        let cakes = bakery.cakes().await;
-        let messages = bakery.published().len() as i64;
-        let outbox = bakery.outbox().await;
-        // A COMMIT that was under way when its future was dropped is settled by the recovery.
-        let unknown = (bakery.settled() - settled) as i64;
-        assert!(
-            outbox >= messages && outbox <= messages + unknown,
-            "{polls}: {cakes:?}, {outbox}, {messages}"
-        );
-        let rows: &[&str] = match outbox {
-            0 => &[],
-            1 => &["single"],
-            _ => &["renamed"],
-        };
-        assert_eq!(cakes, rows, "{polls}");
-        if let Some(result) = finished {
+        if let Some(result) = poll_some(work, polls).await {
             result.unwrap();
-            return;
+            finished = true;
+            break;
+        }
+        if bakery.db.get_database_backend() == sea_orm::DbBackend::MySql {
+            // Without this pause a cancelled transaction sometimes keeps its locks until the server's lock timeout.
+            // FIXME: find out whether the driver sends the queued ROLLBACK late, or never.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     }
-    panic!("the work takes more polls than were tried");
+    assert!(finished, "the work takes more polls than were tried");
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let cakes = bakery.cakes().await;
+    let transactions = cakes.iter().filter(|name| *name == "renamed").count();
+    let singles = cakes.iter().filter(|name| name.starts_with("single")).count();
+    assert_eq!(cakes.len(), transactions + singles, "{cakes:?}");
+    // A transaction that committed has deleted the row of the single write before it.
+    let committed = singles + 2 * transactions;
+    assert_eq!(usize::try_from(bakery.outbox().await), Ok(committed), "{cakes:?}");
+    // A COMMIT that was under way when its future was dropped is left to the recovery.
+    let messages = bakery.published().len();
+    assert!(messages <= committed && committed <= messages + bakery.settled());
 }
 
 #[tokio::test]
