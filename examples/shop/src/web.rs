@@ -22,7 +22,7 @@ pub fn router(db: PromiscuousConnection) -> Router {
         .with_state(db)
 }
 
-/// Who sent the request. A real service would ask its session.
+/// Who sent the request. A real service would ask its authentication.
 fn current_user(request: &Request) -> Option<String> {
     Some(request.headers().get("x-current-user")?.to_str().ok()?.to_owned())
 }
