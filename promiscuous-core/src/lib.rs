@@ -1,4 +1,51 @@
 //! The protocol of Promiscuous: model-level, causally consistent replication between services.
+//!
+//! This crate knows no ORM. An app uses it through an adapter, such as `promiscuous-seaorm`, which turns ORM calls into
+//! [operations](operation::Operation) and operations back into ORM calls. What follows is for readers of the code and for
+//! authors of adapters.
+//!
+//! What services tell each other is a [`Message`](message::Message): what one transaction did, and what it depended on.
+//! ```
+//! use promiscuous_core::message::Message;
+//!
+//! let message = Message::decode(br#"{
+//!     "id": "0199f3c2-7d1e-7c55-9a34-0b6a3f5f6a10",
+//!     "app": "shop", "timestamp": 1763690000123, "generation": 1,
+//!     "operations": [
+//!         {"operation": "create", "endpoint": "shop/user", "types": ["User"], "id": "5", "attributes": {"name": "Joe"}}
+//!     ],
+//!     "dependencies": {
+//!         "write": [{"key": "shop/user/5", "version": 1763690000122871, "previous": null, "readers": {}}],
+//!         "read": []
+//!     }
+//! }"#)?;
+//! assert_eq!(message.operations[0].key()?.to_string(), "shop/user/5");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layout
+//!
+//! Data, without I/O:
+//!
+//! * [`key`]: endpoints (`shop/user`) and keys (`shop/user/5`);
+//! * [`operation`], [`message`]: what happened, and its wire form;
+//! * [`dependency`]: the versions that a message writes and reads;
+//! * [`context`]: what was read and written so far, as the causes of what comes next;
+//! * [`registry`]: what an app publishes and subscribes to.
+//!
+//! The two sides:
+//!
+//! * [`publisher`]: the commit path, the outbox, publishing, and finishing the work of dead writers;
+//! * [`subscriber`]: the worker, the scheduler (pure), applying and trying again.
+//!
+//! What they stand on, each real and embedded:
+//!
+//! * [`version_store`]: versions, locks and intents, in Redis or in memory;
+//! * [`broker`]: RabbitMQ, or in memory;
+//! * [`links`]: chooses them by the URLs;
+//! * [`database`], [`schema`]: the app's database as an adapter offers it, and the protocol's own tables.
+//!
+//! Around them: [`config`], [`error`], [`metrics`], `cli` (the `promiscuous` command) and `tower` (a context for each request).
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -76,6 +76,13 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
     if config.bareback {
         tracing::warn!("--bareback: nothing is ordered and errors are swallowed; for development only");
     }
+    let mut status = subscriber.status();
+    tokio::spawn(async move {
+        // Whoever starts services in order waits for this line: from here on nothing that is published is missed.
+        if status.wait_for(|status| status.consuming).await.is_ok() {
+            tracing::info!("consuming");
+        }
+    });
     let (mut asked, mut forced) = (stop.clone(), stop);
     let code = tokio::select! {
         ended = subscriber.run(async move { asked.asked().await }) => {

@@ -3,8 +3,8 @@
 //! A pure, synchronous state machine: messages and "applied" events in, decisions out; no clock, no I/O. The
 //! worker around it delivers messages, loads what is known of keys, applies batches and tells the outcome.
 //!
-//! * [`readiness`]: the conditions of the protocol, for one message
-//! * [`keys`]: what is known of the keys that messages in memory name
+//! * `readiness`: the conditions of the protocol, for one message
+//! * `keys`: what is known of the keys that messages in memory name
 //! * this file: the states a message goes through, and who waits for which key
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
