@@ -201,6 +201,19 @@ where
     row.insert(db).await.map(|_| ()).map_err(|error| subject.failed(error))
 }
 
+/// Whether a column need not be written.
+///
+/// Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is rarely kept. Comparing
+/// more strictly would write such rows again with every message. Floats are compared bit by bit, because 0 equals -0, and NaN
+/// not even itself.
+fn same(current: &Value, value: &Value) -> bool {
+    match (current, value) {
+        (Value::Float(Some(current)), Value::Float(Some(value))) => current.to_bits() == value.to_bits(),
+        (Value::Double(Some(current)), Value::Double(Some(value))) => current.to_bits() == value.to_bits(),
+        _ => current == value,
+    }
+}
+
 /// Puts the message's attributes into a row; where `current` values are given, only those that differ.
 fn fill<E: EntityTrait>(
     plan: &Plan<E>,
@@ -212,9 +225,7 @@ fn fill<E: EntityTrait>(
     for (position, (name, column, kind)) in plan.attributes.iter().enumerate() {
         let Some(json) = subject.attribute(name, options)? else { continue };
         let value = decode(json, kind).map_err(|error| subject.wrong_type(name, error.expected))?;
-        // Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is
-        // rarely kept. Comparing more strictly would write such rows again with every message.
-        if current.and_then(|values| values.get(position)) != Some(&value) {
+        if !current.and_then(|values| values.get(position)).is_some_and(|current| same(current, &value)) {
             row.try_set(*column, value)
                 .map_err(|_| subject.wrong_type(name, "a value that the field's type accepts"))?;
         }

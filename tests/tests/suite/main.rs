@@ -1,5 +1,7 @@
 //! Tests of the whole: conformance, end to end, faults. One program, so that it is linked once.
 
 mod brokers;
+mod column_types;
 mod harness;
+mod replica;
 mod version_stores;
