@@ -3,5 +3,6 @@
 mod brokers;
 mod column_types;
 mod harness;
+mod keys;
 mod replica;
 mod version_stores;

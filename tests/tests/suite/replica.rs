@@ -1,9 +1,13 @@
 //! Two services in the test's process: one publishes from a database, the other keeps a copy in another.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use promiscuous_core::broker::memory::MemoryBroker;
 use promiscuous_core::broker::{Broker, Consumer, Queue, QueueKind};
+use promiscuous_core::dependency::Version;
+use promiscuous_core::key::Key;
 use promiscuous_core::message::Message;
 use promiscuous_core::operation::{Operation, OperationKind};
 use promiscuous_core::publisher::PublisherSettings;
@@ -44,8 +48,8 @@ pub struct Replica {
     pub broker: MemoryBroker,
     observer: Box<dyn Consumer>,
     status: watch::Receiver<Status>,
-    /// Messages that the observer has read since the start.
-    read: u64,
+    /// The newest version of each key that the observer has read of since the start.
+    written: BTreeMap<Key, Version>,
     running: JoinHandle<()>,
     _databases: [TestDatabase; 2],
 }
@@ -54,6 +58,17 @@ impl Drop for Replica {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// The same models, to publish and to subscribe.
+#[macro_export]
+macro_rules! both_ways {
+    ($($module:ident),*) => {
+        [
+            promiscuous_seaorm::Models::new()$(.publish::<$module::Entity>())*,
+            promiscuous_seaorm::Models::new()$(.subscribe::<$module::Entity>())*,
+        ]
+    };
 }
 
 /// What a pair of services consists of.
@@ -71,16 +86,13 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub fn new(from: Kind, to: Kind, models: Models, tables: fn(Kind) -> Vec<String>) -> Self {
-        Self {
-            from,
-            to,
-            connections: 5,
-            published: models.clone(),
-            subscribed: models,
-            tables,
-            adjust: |_| {},
-        }
+    pub fn new(
+        from: Kind,
+        to: Kind,
+        [published, subscribed]: [Models; 2],
+        tables: fn(Kind) -> Vec<String>,
+    ) -> Self {
+        Self { from, to, connections: 5, published, subscribed, tables, adjust: |_| {} }
     }
 
     /// Starts both services. The publisher's app is `shop`, the subscriber's `mirror`.
@@ -148,9 +160,14 @@ impl Replica {
         for _ in 0..self.broker.len("observer.promiscuous") {
             let delivery = self.observer.next().await.unwrap();
             delivery.acknowledger.ack(&[delivery.tag]).await;
+            let message = Message::decode(&delivery.body).unwrap();
+            for write in message.dependencies.iter().flat_map(|dependencies| &dependencies.write) {
+                let version = Version::new(message.generation, write.version);
+                let newest = self.written.entry(write.key.clone()).or_insert(version);
+                *newest = version.max(*newest);
+            }
             bodies.push(delivery.body.to_vec());
         }
-        self.read += bodies.len() as u64;
         bodies
     }
 
@@ -162,14 +179,23 @@ impl Replica {
     }
 
     /// Waits until every message that was read from the broker is applied and acknowledged.
+    ///
+    /// The versions are asked for and not the number of messages: one may come twice.
     pub async fn applied(&mut self) {
-        let read = self.read;
-        let done = self.status.wait_for(|status| status.applied >= read && status.held == 0);
-        let done = tokio::time::timeout(SOON, done).await.map(|done| done.map(|_| ()));
-        match done {
-            Ok(done) => done.expect("the subscriber ended"),
-            Err(_) => panic!("{read} messages were published, but: {:?}", self.status.borrow().clone()),
+        let db = self.there.without_promiscuous();
+        for (key, version) in std::mem::take(&mut self.written) {
+            // A key needs no escaping, see `Key`.
+            let newer = format!(
+                "promiscuous_versions WHERE object = '{key}' AND (generation > {0} OR (generation = {0} AND version >= {1}))",
+                version.generation, version.version
+            );
+            let applied = until(SOON, "a version", async || (count(db, &newer).await == 1).then_some(()));
+            if std::panic::AssertUnwindSafe(applied).catch_unwind().await.is_err() {
+                panic!("{key} was published, but not applied: {:?}", *self.status.borrow());
+            }
         }
+        let quiet = self.status.wait_for(|status| status.held == 0);
+        tokio::time::timeout(SOON, quiet).await.expect("a message stays held").expect("the subscriber ended");
     }
 
     /// All rows of a table, at the publisher and at the subscriber, in the order of their text.
