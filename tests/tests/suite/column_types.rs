@@ -934,7 +934,7 @@ mod native {
     )]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Mood,
+        pub id: i32,
         pub mood: Mood,
         pub maybe_mood: Option<Mood>,
         pub flags: Vec<bool>,
@@ -959,7 +959,7 @@ mod native {
 use native::Mood;
 
 fn native_tables(_: Kind) -> Vec<String> {
-    let columns = "id mood PRIMARY KEY, mood mood NOT NULL, maybe_mood mood, flags BOOLEAN[] NOT NULL, \
+    let columns = "id INTEGER PRIMARY KEY, mood mood NOT NULL, maybe_mood mood, flags BOOLEAN[] NOT NULL, \
                    small SMALLINT[] NOT NULL, medium INTEGER[] NOT NULL, big BIGINT[] NOT NULL, \
                    single REAL[] NOT NULL, precise DOUBLE PRECISION[] NOT NULL, texts TEXT[] NOT NULL, \
                    guids UUID[] NOT NULL, days DATE[] NOT NULL, moments TIMESTAMPTZ[] NOT NULL, \
@@ -974,7 +974,7 @@ async fn what_only_postgres_has_arrives_in_another_postgres() {
     let mut replica = Pair::new(from, to, both_ways![native], native_tables).start().await;
     let [least, most, _] = extremes(Kind::Postgres, Kind::Postgres);
     let full = native::Model {
-        id: Mood::SoSo,
+        id: 1,
         mood: Mood::Great,
         maybe_mood: Some(Mood::SoSo),
         flags: vec![true, false],
@@ -993,7 +993,7 @@ async fn what_only_postgres_has_arrives_in_another_postgres() {
         moods: vec![Mood::Great, Mood::SoSo],
     };
     let empty = native::Model {
-        id: Mood::SoSo,
+        id: 1,
         mood: Mood::SoSo,
         maybe_mood: None,
         flags: vec![],
@@ -1018,7 +1018,6 @@ async fn what_only_postgres_has_arrives_in_another_postgres() {
 
     // then
     replica.assert_equal::<native::Entity>().await;
-    assert_eq!(messages[0].operations[0].id, "so%20so");
     let attributes = messages[0].operations[0].attributes.as_ref().unwrap();
     assert_eq!(attributes["moods"], serde_json::json!(["Great", "so so"]));
     assert_eq!(replica.rows::<native::Entity>().await[1], [format!("{full:?}")]);
@@ -1031,7 +1030,7 @@ async fn what_only_postgres_has_arrives_in_another_postgres() {
     assert_eq!(replica.rows::<native::Entity>().await[1], [format!("{empty:?}")]);
 
     // when
-    native::Entity::delete_by_id(Mood::SoSo).exec(&replica.here).await.unwrap();
+    native::Entity::delete_by_id(1).exec(&replica.here).await.unwrap();
     replica.settle().await;
 
     // then

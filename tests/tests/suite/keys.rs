@@ -272,3 +272,45 @@ pairs! {
     from_sqlite_to_mariadb: Sqlite MariaDb,
     from_sqlite_to_sqlite: Sqlite Sqlite,
 }
+
+/// MariaDB's default collation takes `a` and `A` for the same text.
+fn loose_tables(kind: Kind) -> Vec<String> {
+    tables_with(kind, "VARCHAR(150)")
+}
+
+#[tokio::test]
+async fn an_id_that_the_collation_takes_for_another_one_fails_and_touches_no_other_row() {
+    // given
+    let (from, to) = (Kind::Postgres, Kind::MariaDb);
+    let mut replica = Pair::new(from, to, both_ways![word], loose_tables).start().await;
+    let word = |id: &str, note: &str| word::Model { id: id.into(), note: note.into() }.into_active_model();
+    word("a", "small").insert(&replica.here).await.unwrap();
+    replica.settle().await;
+
+    // when
+    word("A", "capital").insert(&replica.here).await.unwrap();
+
+    // then
+    replica.status.wait_for(|status| status.failing == 1).await.unwrap();
+    let small = format!("{:?}", word::Model { id: "a".into(), note: "small".into() });
+    assert_eq!(replica.rows::<word::Entity>().await[1], [small.as_str()]);
+}
+
+#[tokio::test]
+async fn destroying_an_id_that_the_collation_takes_for_another_one_destroys_no_other_row() {
+    // given: a shop whose `A` was never copied
+    let (from, to) = (Kind::Postgres, Kind::MariaDb);
+    let mut replica = Pair::new(from, to, both_ways![word], loose_tables).start().await;
+    let word = |id: &str| word::Model { id: id.into(), note: "x".into() }.into_active_model();
+    word("A").insert(replica.plain_here()).await.unwrap();
+    word("a").insert(&replica.here).await.unwrap();
+    replica.settle().await;
+
+    // when
+    word::Entity::delete_by_id("A").exec(&replica.here).await.unwrap();
+    replica.settle().await;
+
+    // then
+    replica.assert_equal::<word::Entity>().await;
+    assert_eq!(replica.rows::<word::Entity>().await[1].len(), 1);
+}

@@ -1,5 +1,6 @@
 //! Tests of the whole: conformance, end to end, faults. One program, so that it is linked once.
 
+mod adapter;
 mod brokers;
 mod column_types;
 mod harness;

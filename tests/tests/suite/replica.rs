@@ -47,7 +47,7 @@ pub struct Replica {
     pub publisher: Promiscuous,
     pub broker: MemoryBroker,
     observer: Box<dyn Consumer>,
-    status: watch::Receiver<Status>,
+    pub status: watch::Receiver<Status>,
     /// The newest version of each key that the observer has read of since the start.
     written: BTreeMap<Key, Version>,
     running: JoinHandle<()>,
@@ -129,7 +129,17 @@ impl Pair {
         let publisher = publisher.models(self.published).publisher_settings(self.adjust);
         publisher.migrate(&here).await.unwrap();
         let here = publisher.wrap(here).await.unwrap();
-        Replica { here, there, publisher, broker, observer, status, read: 0, running, _databases: databases }
+        Replica {
+            here,
+            there,
+            publisher,
+            broker,
+            observer,
+            status,
+            written: BTreeMap::new(),
+            running,
+            _databases: databases,
+        }
     }
 }
 
