@@ -261,16 +261,21 @@ async fn rows_without_a_key_of_their_own_are_published_with_the_generated_one(ki
         .columns([cake::Column::Name, cake::Column::Price])
         .values_panic([Expr::value("d"), Expr::value(0)])
         .take();
-    db.execute(&statement).await.unwrap();
+    let executed = db.execute(&statement).await;
 
-    assert_eq!(
-        bakery.published().await,
-        [
-            [cake("create", 1, "a"), cake("create", 2, "b"), cake("create", 3, "c")].join("; "),
-            "create filling/1 name=\"jam\"".into(),
-            cake("create", 4, "d"),
-        ]
-    );
+    let mut expected = vec![
+        [cake("create", 1, "a"), cake("create", 2, "b"), cake("create", 3, "c")].join("; "),
+        "create filling/1 name=\"jam\"".into(),
+    ];
+    match kind {
+        // It tells generated keys only in rows.
+        Kind::Postgres => assert!(said(executed).contains("refused before it ran")),
+        Kind::MariaDb | Kind::Sqlite => {
+            executed.unwrap();
+            expected.push(cake("create", 4, "d"));
+        }
+    }
+    assert_eq!(bakery.published().await, expected);
 }
 
 async fn keys_of_other_types_are_published_too(kind: Kind) {

@@ -3,6 +3,7 @@
 mod adapter;
 mod brokers;
 mod column_types;
+mod core_tables;
 mod harness;
 mod keys;
 mod replica;
