@@ -8,3 +8,4 @@ mod harness;
 mod keys;
 mod replica;
 mod version_stores;
+mod wire_format;
