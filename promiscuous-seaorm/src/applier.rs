@@ -22,7 +22,7 @@ use sea_orm::{
 };
 
 use self::failure::Subject;
-use crate::codec::{ColumnKind, decode, id_value};
+use crate::codec::{ColumnKind, decode, id_text, id_value};
 use crate::publication::{check_key_column, key_columns};
 use crate::subscription::{SetterError, SubscribeDeclaration, VirtualAttribute, Writable};
 
@@ -135,8 +135,15 @@ where
     let applied = async {
         let id = plan.id_values(&subject)?;
         let found = find::<E, C>(db, &id).await.map_err(|error| subject.failed(error))?;
+        let stranger = found.as_ref().and_then(|found| stranger::<E>(found, &id));
         match (operation.operation, found) {
+            // What is not here need not go, and a stranger must stay.
+            (OperationKind::Destroy, Some(_)) if stranger.is_some() => Ok(()),
             (OperationKind::Destroy, None) => Ok(()),
+            (_, Some(_)) if stranger.is_some() => {
+                let column = stranger.unwrap_or_default();
+                Err(subject.wrong_id(column, "a column that tells all ids apart, but its collation takes another object's for this one"))
+            }
             (OperationKind::Destroy, Some(model)) => {
                 let deleted = model.into_active_model().delete(db).await;
                 deleted.map(|_| ()).map_err(|error| subject.failed(error))
@@ -158,6 +165,20 @@ where
         rows = rows.filter(column.eq(value.clone()));
     }
     rows.one(db).await
+}
+
+/// The column by which a row is another object's: a collation may ignore case, accents or spaces at the end.
+fn stranger<E: EntityTrait>(found: &E::Model, id: &[(E::Column, Value)]) -> Option<&'static str> {
+    let differs =
+        |(column, wanted): &&(E::Column, Value)| match (id_text(&found.get(*column)), id_text(wanted)) {
+            // A column of fixed width fills up with spaces.
+            (Some(found), Some(wanted)) => {
+                found != wanted
+                    && !found.strip_prefix(&wanted).is_some_and(|rest| rest.bytes().all(|b| b == b' '))
+            }
+            _ => false,
+        };
+    id.iter().find(differs).map(|(column, _)| column.as_str())
 }
 
 async fn update<E, C>(
@@ -201,6 +222,19 @@ where
     row.insert(db).await.map(|_| ()).map_err(|error| subject.failed(error))
 }
 
+/// Whether a column need not be written.
+///
+/// Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is rarely kept. Comparing
+/// more strictly would write such rows again with every message. Floats are compared bit by bit, because 0 equals -0, and NaN
+/// not even itself.
+fn same(current: &Value, value: &Value) -> bool {
+    match (current, value) {
+        (Value::Float(Some(current)), Value::Float(Some(value))) => current.to_bits() == value.to_bits(),
+        (Value::Double(Some(current)), Value::Double(Some(value))) => current.to_bits() == value.to_bits(),
+        _ => current == value,
+    }
+}
+
 /// Puts the message's attributes into a row; where `current` values are given, only those that differ.
 fn fill<E: EntityTrait>(
     plan: &Plan<E>,
@@ -212,9 +246,7 @@ fn fill<E: EntityTrait>(
     for (position, (name, column, kind)) in plan.attributes.iter().enumerate() {
         let Some(json) = subject.attribute(name, options)? else { continue };
         let value = decode(json, kind).map_err(|error| subject.wrong_type(name, error.expected))?;
-        // Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is
-        // rarely kept. Comparing more strictly would write such rows again with every message.
-        if current.and_then(|values| values.get(position)) != Some(&value) {
+        if !current.and_then(|values| values.get(position)).is_some_and(|current| same(current, &value)) {
             row.try_set(*column, value)
                 .map_err(|_| subject.wrong_type(name, "a value that the field's type accepts"))?;
         }

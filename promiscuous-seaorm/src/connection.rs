@@ -153,9 +153,17 @@ impl PromiscuousConnection {
 
     async fn open(
         &self,
-        options: TransactionOptions,
+        mut options: TransactionOptions,
         origin: Origin,
     ) -> Result<PromiscuousTransaction, DbErr> {
+        // SQLite: a deferred transaction that first reads and then writes fails at once when another one has written in
+        // between, and the publisher, which tidies the outbox in the background, does that all the time.
+        if self.get_database_backend() == DbBackend::Sqlite
+            && self.capture.path.publishes()
+            && options.access_mode != Some(AccessMode::ReadOnly)
+        {
+            options.sqlite_transaction_mode.get_or_insert(SqliteTransactionMode::Immediate);
+        }
         let inner = match self.get_database_backend() {
             // When the driver's BEGIN is cancelled, the connection goes back to the pool inside of a transaction that
             // nobody knows about, and whoever gets it next writes without ever committing. So it runs to its end.
@@ -173,13 +181,7 @@ impl PromiscuousConnection {
     /// The transaction of one published write. A write by primary key may one day skip it (section 5.1 of the protocol):
     /// the place to branch off is where this is called.
     async fn begin_for_write(&self) -> Result<PromiscuousTransaction, DbErr> {
-        // A deferred transaction that first reads and then writes fails when another one writes in between.
-        let immediate = self.get_database_backend() == DbBackend::Sqlite;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: immediate.then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        self.open(options, Origin::SingleWrite).await
+        self.open(TransactionOptions::default(), Origin::SingleWrite).await
     }
 
     async fn query<S: StatementBuilder>(&self, statement: &S) -> Result<Queried, DbErr> {
