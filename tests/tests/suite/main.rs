@@ -1,5 +1,8 @@
 //! Tests of the whole: conformance, end to end, faults. One program, so that it is linked once.
 
+mod apps;
 mod brokers;
+mod causal;
+mod fates;
 mod harness;
 mod version_stores;
