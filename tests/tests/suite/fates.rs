@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use promiscuous_tests::entities::{publishing, subscribing};
-use promiscuous_tests::{until, unique_app};
+use promiscuous_tests::entities::publishing;
+use promiscuous_tests::unique_app;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, Set};
 use tokio::sync::watch;
 
-use crate::apps::{Publishing, create_counter, increment, request, statement, written};
+use crate::apps::{Publishing, SOON, create_counter, increment, request, statement, written};
 
 #[tokio::test]
 async fn rolled_back_and_dropped_writes_are_not_published_and_hold_nobody_up() {
@@ -136,39 +136,34 @@ async fn a_transaction_arrives_whole_or_not_at_all() {
         transaction.commit().await.unwrap();
     };
 
-    // When somebody looks all the time while they are changed.
-    let (stop, stopped) = watch::channel(false);
+    // When somebody looks all the time while they are changed: at first one by one, each after the one before was seen, then
+    // as fast as it goes, so that the subscriber applies several at once.
+    let (look, mut seen) = watch::channel((0_u64, None::<i64>));
     let reader = tokio::spawn({
         let db = subscribing.db.clone();
         async move {
-            let (mut looks, mut seen) = (0_u64, std::collections::BTreeSet::new());
-            while !*stopped.borrow() {
-                // One statement is one snapshot.
-                let sql = "SELECT (SELECT revision FROM users) AS a, (SELECT user_revision FROM messages) AS b, \
-                           (SELECT n FROM counters) AS c";
+            // One statement is one snapshot.
+            let sql = "SELECT (SELECT revision FROM users) AS a, (SELECT user_revision FROM messages) AS b, \
+                       (SELECT n FROM counters) AS c";
+            while !look.is_closed() {
                 let row = db.query_one_raw(statement(sql)).await.unwrap().unwrap();
-                let states: Vec<Option<i64>> = ["a", "b", "c"].map(|c| row.try_get("", c).unwrap()).to_vec();
+                let states: [Option<i64>; 3] = ["a", "b", "c"].map(|column| row.try_get("", column).unwrap());
                 assert!(states.iter().all(|state| *state == states[0]), "torn: {states:?}");
-                looks += 1;
-                seen.insert(states[0]);
+                look.send_modify(|(looks, state)| (*looks, *state) = (*looks + 1, states[0]));
             }
-            (looks, seen.len())
         }
     });
     for number in 0..TRANSACTIONS {
         request("save", save(number)).await;
+        if number < 2 * TRANSACTIONS / 3 || number + 1 == TRANSACTIONS {
+            let arrived = tokio::time::timeout(SOON, seen.wait_for(|(_, state)| *state == Some(number))).await;
+            arrived.expect("it must arrive").expect("the reader must not have seen a torn state");
+        }
     }
-    subscribing.counted(1, TRANSACTIONS - 1).await;
-    stop.send_replace(true);
+    println!("{TRANSACTIONS} transactions, {} looks", seen.borrow().0);
+    drop(seen);
 
     // Then they were always in the same state.
-    let (looks, states) = reader.await.unwrap();
-    println!("{looks} looks saw {states} states of {TRANSACTIONS}");
-    assert!(states > 10, "the reader was too slow to see anything: {states} states");
+    reader.await.unwrap();
     assert_eq!(subscribing.values("user", 1).await, (0..TRANSACTIONS).collect::<Vec<_>>());
-    until(Duration::from_secs(1), "the message", async || {
-        use sea_orm::EntityTrait;
-        subscribing::message::Entity::find_by_id(1).one(&subscribing.db).await.unwrap()
-    })
-    .await;
 }

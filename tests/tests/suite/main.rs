@@ -3,6 +3,7 @@
 mod apps;
 mod brokers;
 mod causal;
+mod deaths;
 mod fates;
 mod harness;
 mod version_stores;
