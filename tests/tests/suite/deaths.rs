@@ -105,6 +105,28 @@ mod faults {
     }
 
     #[tokio::test]
+    async fn a_write_that_takes_over_from_a_dead_writer_does_not_wait_for_its_deadline() {
+        // Given a writer that died after its bump, and whose deadline is a minute away.
+        let publishing = Publishing::new().await;
+        let subscribing = publishing.subscribing(&["counter"]).await;
+        let _process = subscribing.start().await;
+        let mut dead = publishing.process(&["create:1", "increment:1"]);
+        dead = dead.env(STOP_AT, "after_bump:2").env("DEADLINE_SECONDS", "60");
+        let mut dead = dead.spawn();
+        dead.wait_for_line("reached").await;
+        dead.kill().await;
+        // When another one writes the row, and then a third time.
+        let db = publishing.connect(2).await;
+        let began = Instant::now();
+        increment(&db, 1).await.unwrap();
+        increment(&db, 1).await.unwrap();
+        // Then both arrive long before.
+        subscribing.counted_within(Duration::from_secs(15), 1, 2).await;
+        println!("both had arrived after {:?}", began.elapsed());
+        assert_eq!(subscribing.values("counter", 1).await, [0, 1, 2]);
+    }
+
+    #[tokio::test]
     async fn recover_finishes_the_work_of_an_app_that_is_dead_as_a_whole() {
         // Given an app whose only process died after COMMIT, and again after a bump.
         let publishing = Publishing::new().await;

@@ -95,7 +95,8 @@ async fn a_write_that_the_database_refuses_publishes_nothing() {
     let dummy = &dummy.dependencies.as_ref().unwrap().write[0];
     assert_eq!(operations.iter().sum::<usize>(), 2);
     assert_eq!(dummy.previous, Some(created));
-    let last = messages.iter().find(|m| m.dependencies.as_ref().unwrap().write[0].previous == Some(dummy.version));
+    let last =
+        messages.iter().find(|m| m.dependencies.as_ref().unwrap().write[0].previous == Some(dummy.version));
     let attributes = last.expect("the write after it").operations[0].attributes.as_ref().unwrap();
     assert_eq!(attributes.get("n").map(ToString::to_string).as_deref(), Some("1"));
 }
@@ -156,7 +157,8 @@ async fn a_transaction_arrives_whole_or_not_at_all() {
     for number in 0..TRANSACTIONS {
         request("save", save(number)).await;
         if number < 2 * TRANSACTIONS / 3 || number + 1 == TRANSACTIONS {
-            let arrived = tokio::time::timeout(SOON, seen.wait_for(|(_, state)| *state == Some(number))).await;
+            let arrived =
+                tokio::time::timeout(SOON, seen.wait_for(|(_, state)| *state == Some(number))).await;
             arrived.expect("it must arrive").expect("the reader must not have seen a torn state");
         }
     }

@@ -4,6 +4,8 @@ mod apps;
 mod brokers;
 mod causal;
 mod deaths;
+mod dependencies;
 mod fates;
 mod harness;
+mod partial;
 mod version_stores;
