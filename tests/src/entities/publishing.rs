@@ -140,3 +140,22 @@ pub mod note {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+/// Published under a name that does not depend on the app.
+pub mod claimed {
+    use promiscuous_seaorm::Publish;
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Publish)]
+    #[sea_orm(table_name = "claimed")]
+    #[publish(to = "conduct/claimed", attributes(name))]
+    #[allow(missing_docs)]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i64,
+        pub name: String,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -212,7 +212,7 @@ pub mod photo {
     #[sea_orm::model]
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Subscribe)]
     #[sea_orm(table_name = "photos")]
-    #[subscribe(attributes(friendship_id))]
+    #[subscribe(as = "Photo", attributes(friendship_id))]
     #[allow(missing_docs)]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]

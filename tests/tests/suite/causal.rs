@@ -1,10 +1,14 @@
-//! Causal order (the protocol's promises 3, 4 and 6), with real processes on real servers.
+//! Causal order (the protocol's promises 3, 4 and 6).
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use promiscuous_seaorm::PromiscuousConnection;
-use promiscuous_tests::entities::publishing::counter;
+use promiscuous_core::broker::memory::MemoryBroker;
+use promiscuous_seaorm::{Config, Promiscuous, PromiscuousConnection};
+use promiscuous_tests::databases::TestDatabase;
+use promiscuous_tests::entities::publishing::{counter, friendship, photo};
 use promiscuous_tests::entities::{publishing, subscribing};
+use promiscuous_tests::{apps, unique_app};
 use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel, QuerySelect, Set};
 use tokio::task::JoinSet;
 
@@ -140,4 +144,112 @@ async fn chain(db: PromiscuousConnection, id: i64, revisions: i64) {
         })
         .await;
     }
+}
+
+/// Friendships that end before a photo is posted.
+const PAIRS: i64 = 420;
+
+/// Each is delivered in another order.
+const SUBSCRIBERS: u64 = 4;
+
+/// 420 pairs of three messages, each delivered twice to four apps: 10,080 deliveries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_is_never_seen_by_a_removed_friend_however_deliveries_are_shuffled() {
+    let name = unique_app("shuffled");
+    let shop = unique_app("shop");
+    let seed: u64 = std::env::var("SEED").map_or_else(|_| random(), |seed| seed.parse().unwrap());
+    println!("SEED={seed}");
+
+    // Given apps that have subscribed, and are away.
+    let mut subscribers = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        let database = TestDatabase::postgres().await;
+        let plain = database.connect(9).await;
+        apps::create_subscribed_tables(&plain).await;
+        let mut config = Config::embedded(&unique_app("mailer"), &name).unwrap();
+        config.workers = 4;
+        let models = apps::subscribed(&["friendship", "photo"], &shop);
+        let app = Promiscuous::new(config).unwrap().models(models);
+        app.migrate(&plain).await.unwrap();
+        let db = app.wrap(plain.clone()).await.unwrap();
+        run_until(&app, &db, |status| status.consuming).await;
+        subscribers.push((app, db, plain, database));
+    }
+    let broker = MemoryBroker::named(&name);
+    broker.duplicate(true);
+
+    // When friends are removed, and photos posted.
+    let database = TestDatabase::postgres().await;
+    let plain = database.connect(8).await;
+    apps::create_published_tables(&plain).await;
+    let app = Promiscuous::new(Config::embedded(&shop, &name).unwrap()).unwrap().models(apps::published());
+    app.migrate(&plain).await.unwrap();
+    let db = app.wrap(plain).await.unwrap();
+    let mut writers = JoinSet::new();
+    for writer in 0..7 {
+        let db = db.clone();
+        writers.spawn(async move {
+            for id in (0..PAIRS).filter(|id| id % 7 == writer) {
+                let friend = friendship::ActiveModel { id: Set(id), friend: Set("ex".into()) };
+                request("befriend", friend.insert(&db)).await.unwrap();
+                request("remove and post", async {
+                    friendship::Entity::delete_by_id(id).exec(&db).await.unwrap();
+                    photo::ActiveModel { id: Set(id), friendship_id: Set(id) }.insert(&db).await.unwrap();
+                })
+                .await;
+            }
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.unwrap();
+    }
+    db.publisher().unwrap().shut_down(Duration::from_secs(10)).await;
+
+    // Then no app has ever seen a photo before the end of the friendship.
+    for (position, (app, db, plain, _)) in (0..).zip(&subscribers) {
+        let queue = format!("{}.promiscuous", app.config().app);
+        assert_eq!(i64::try_from(broker.len(&queue)).unwrap(), PAIRS * 3 * 2);
+        broker.reorder(Some(seed + position));
+        let began = Instant::now();
+        run_until(app, db, |status| {
+            status.consuming && status.held == 0 && broker.is_empty(&queue) && status.applied > 0
+        })
+        .await;
+        println!("seed {}: {} deliveries in {:?}", seed + position, PAIRS * 6, began.elapsed());
+        assert_eq!(log_of(plain, subscribing::VIOLATION).await, [], "seed {}", seed + position);
+        let friendships = log_of(plain, "friendship").await;
+        for id in 0..PAIRS {
+            let values: Vec<_> = friendships.iter().filter(|line| line.0 == id).map(|line| line.1).collect();
+            assert_eq!(values, [0, -1], "friendship {id}, seed {}", seed + position);
+        }
+        assert_eq!(log_of(plain, "photo").await.len(), usize::try_from(PAIRS).unwrap());
+    }
+}
+
+fn random() -> u64 {
+    uuid::Uuid::now_v7().as_u64_pair().1 % 1_000_000
+}
+
+/// Runs the subscriber in this process until its status is as wished.
+async fn run_until(
+    app: &Promiscuous,
+    db: &PromiscuousConnection,
+    wished: impl FnMut(&promiscuous_core::subscriber::Status) -> bool,
+) {
+    let subscriber = app.subscriber(db).unwrap();
+    let mut status = subscriber.status();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(subscriber.run(async { drop(stopped.await) }));
+    let reached = tokio::time::timeout(Duration::from_secs(60), status.wait_for(wished)).await.is_ok();
+    assert!(reached, "it stalls: {:?}", status.borrow().clone());
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+}
+
+/// Object and value of each line of the log, in order.
+async fn log_of(db: &sea_orm::DatabaseConnection, kind: &str) -> Vec<(i64, i64)> {
+    use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
+    use subscribing::applied::{Column, Entity};
+    let lines = Entity::find().filter(Column::Kind.eq(kind)).order_by_asc(Column::Position);
+    lines.all(db).await.unwrap().into_iter().map(|line| (line.object, line.value)).collect()
 }
