@@ -46,6 +46,11 @@ impl Publishing {
         Self { app, database, config }
     }
 
+    /// Where it publishes to.
+    pub fn broker(&self) -> RabbitMq {
+        RabbitMq::new(self.config.amqp_url.expose()).unwrap()
+    }
+
     /// The app in this process, with this many database connections.
     pub async fn connect(&self, connections: u32) -> PromiscuousConnection {
         let promiscuous = Promiscuous::new(self.config.clone()).unwrap().models(apps::published());
@@ -93,7 +98,7 @@ impl Publishing {
 
     /// Everything that this app publishes from now on, as it goes over the wire.
     pub async fn tap(&self) -> Tap {
-        let broker = RabbitMq::new(self.config.amqp_url.expose()).unwrap();
+        let broker = self.broker();
         let bindings = vec![format!("{}.*", self.app)];
         let queue = Queue { app: unique_app("tap"), bindings, kind: QueueKind::Classic };
         broker.declare(&queue).await.unwrap();

@@ -3,6 +3,7 @@
 mod apps;
 mod brokers;
 mod causal;
+mod conduct;
 mod deaths;
 mod dependencies;
 mod fates;
