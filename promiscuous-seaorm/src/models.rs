@@ -86,6 +86,19 @@ impl Models {
         self
     }
 
+    /// Subscribes this entity too, to an endpoint that is only known at run time: where the publishing app has another name
+    /// in each environment. It takes the place of the declaration's `from`.
+    #[must_use]
+    pub fn subscribe_from<E: Subscribe>(mut self, endpoint: impl Into<String>) -> Self {
+        let endpoint = endpoint.into();
+        self.subscribed.push(Arc::new(move || {
+            let mut declaration = E::declaration();
+            declaration.from = Some(endpoint.clone());
+            SubscribedModel::declared(declaration)
+        }));
+        self
+    }
+
     /// The published models of an app.
     ///
     /// # Errors

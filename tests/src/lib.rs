@@ -6,12 +6,18 @@
 //! * [`databases`]: a fresh database for each test.
 //! * [`processes`]: child processes that a test watches, pauses and kills.
 //! * [`proxy`]: a TCP connection that a test can cut, stall and resume.
+//! * [`entities`]: the models that tests replicate, on both sides.
+//! * [`apps`]: how the apps of tests are configured.
+//! * [`deaths`]: where a process is told to stand still until it is killed.
 //! * [`unique_app`] and [`until`], here.
 //!
 //! Harness code panics instead of returning errors: the reader of a failed test wants a sentence and a line
 //! number, and no caller could do anything else with the error.
 
+pub mod apps;
 pub mod databases;
+pub mod deaths;
+pub mod entities;
 pub mod processes;
 pub mod proxy;
 pub mod servers;

@@ -1,6 +1,7 @@
 //! Child processes that a test watches, pauses and kills.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Process {
 pub struct Builder {
     command: Command,
     deadline: Duration,
+    /// Where stdout and stderr go when both are read.
+    both: Option<std::io::PipeReader>,
 }
 
 impl Process {
@@ -47,7 +50,7 @@ impl Process {
     pub fn new(path: impl AsRef<Path>) -> Builder {
         let mut command = Command::new(path.as_ref());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        Builder { command, deadline: Duration::from_secs(30) }
+        Builder { command, deadline: Duration::from_secs(30), both: None }
     }
 
     /// Waits for the next line that contains `text`, and returns it.
@@ -146,6 +149,14 @@ impl Builder {
         self
     }
 
+    /// What it says on stderr, its log, counts as lines too.
+    pub fn with_log(mut self) -> Self {
+        let (reader, writer) = std::io::pipe().expect("A pipe can be opened.");
+        self.command.stdout(writer.try_clone().expect("A pipe can be shared.")).stderr(writer);
+        self.both = Some(reader);
+        self
+    }
+
     /// How long each wait for the process may take; 30 seconds unless said otherwise.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -157,7 +168,13 @@ impl Builder {
         let program = self.command.as_std().get_program().to_owned();
         let child = self.command.spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{program:?} could not be started: {error}."));
-        let stdout = child.stdout.take().expect("Its stdout is piped.");
+        let stdout = match self.both.take() {
+            Some(reader) => {
+                let stdout = std::process::ChildStdout::from(OwnedFd::from(reader));
+                ChildStdout::from_std(stdout).expect("A pipe can be read asynchronously.")
+            }
+            None => child.stdout.take().expect("Its stdout is piped."),
+        };
         Process { child, lines: BufReader::new(stdout).lines(), said: Vec::new(), deadline: self.deadline }
     }
 }

@@ -75,6 +75,7 @@ impl Pending {
     ///
     /// Answers with the written keys and their versions, the makings of a consistency token.
     pub fn committed(mut self) -> Vec<(Key, Version)> {
+        fail::fail_point!("after_commit");
         self.unsettled.told = true;
         if let Some((context, used)) = &self.context {
             context.wrote(used, &self.committed.finish.keys);

@@ -72,7 +72,9 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
     // Neither mandatory nor immediate: a message that nobody wants yet is confirmed and forgotten.
     let options = BasicPublishOptions::default();
     let sent = channel.basic_publish(EXCHANGE.into(), routing_key, options, &publication.body, properties);
-    match sent.await.map_err(lost)?.await.map_err(lost)? {
+    let confirm = sent.await.map_err(lost)?;
+    fail::fail_point!("before_confirm");
+    match confirm.await.map_err(lost)? {
         Confirmation::Ack(_) => Ok(()),
         Confirmation::Nack(_) => Err(Failure::Message(BrokerError::Nacked { id })),
         Confirmation::NotRequested => Err(Failure::Channel(broker.link().lost(&"it is not in confirm mode"))),

@@ -1,0 +1,24 @@
+//! A process that stands still at a chosen moment, so that a test can kill it there.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The variable that names the fail point, and after a colon the how-manieth time it is reached: `after_bump:2`.
+pub const STOP_AT: &str = "STOP_AT";
+
+/// Stands still for ever where [`STOP_AT`] says, after printing `reached after_bump`. Call it first in `main`.
+pub fn stand_still_where_told() {
+    let Ok(told) = std::env::var(STOP_AT) else { return };
+    let (point, nth) = told.split_once(':').unwrap_or((&told, "1"));
+    let nth: u32 = nth.parse().expect("STOP_AT is written point:number.");
+    let name = point.to_owned();
+    let times = AtomicU32::new(0);
+    fail::cfg_callback(point, move || {
+        if times.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+            println!("reached {name}");
+            loop {
+                std::thread::park();
+            }
+        }
+    })
+    .expect("A fail point can be configured.");
+}
