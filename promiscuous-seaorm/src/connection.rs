@@ -138,6 +138,14 @@ impl PromiscuousConnection {
         self.capture.path.publisher()
     }
 
+    /// Publishes what is in hand and stops publishing: for the end of a program. What is left after `patience` waits in
+    /// the outbox for the next process. The pool stays open.
+    pub async fn shut_down(&self, patience: std::time::Duration) {
+        if let Some(publisher) = self.publisher() {
+            publisher.shut_down(patience).await;
+        }
+    }
+
     pub(crate) fn inner(&self) -> &DatabaseConnection {
         &self.inner
     }

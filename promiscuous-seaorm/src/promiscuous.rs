@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use promiscuous_core::broker::QueueKind;
 use promiscuous_core::config::Config;
 use promiscuous_core::database::{Database, Sql};
 use promiscuous_core::error::Error;
@@ -121,6 +122,8 @@ impl Promiscuous {
     pub async fn wrap(&self, db: DatabaseConnection) -> Result<PromiscuousConnection, Error> {
         let published = self.models.published(&self.config.app)?;
         if published.is_empty() {
+            // Right for an app that only subscribes; otherwise its entities were not linked or not named.
+            tracing::info!(app = %self.config.app, "nothing is published");
             return Ok(PromiscuousConnection::new(db, published, None, self.capture.clone()));
         }
         let mut settings = PublisherSettings::new(&self.config.app);
@@ -128,7 +131,9 @@ impl Promiscuous {
         if let Some(adjust) = &self.adjust {
             adjust(&mut settings);
         }
-        let endpoints = published.iter().map(|model| model.endpoint.clone()).collect();
+        let mut endpoints: Vec<_> = published.iter().map(|model| model.endpoint.clone()).collect();
+        endpoints.sort_unstable();
+        tracing::info!(app = %self.config.app, ?endpoints, "publishing");
         let publisher = Publisher::start(
             settings,
             endpoints,
@@ -152,6 +157,9 @@ impl Promiscuous {
         settings.clock_skew = self.config.clock_skew;
         if self.config.bareback {
             settings.consistency = Consistency::None;
+        }
+        if self.config.classic_queue {
+            settings.queue_kind = QueueKind::Classic;
         }
         self.subscriber_with(db, settings)
     }

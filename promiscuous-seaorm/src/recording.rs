@@ -88,7 +88,7 @@ impl Recording {
             Some(level) => level.extend(operations),
             // Nothing is open in the database, so whatever was written is committed already.
             None => tracing::error!(
-                "{} published rows were written outside of their transaction: run `promiscuous publish` for them",
+                "{} published rows were written outside of their transaction and are not published: write them again",
                 operations.len()
             ),
         }

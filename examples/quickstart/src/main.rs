@@ -52,9 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     show(&mailer_db).await?;
     let _ = stop.send(());
     running.await??;
-    if let Some(publisher) = shop_db.publisher() {
-        publisher.shut_down(Duration::from_secs(5)).await;
-    }
+    shop_db.shut_down(Duration::from_secs(5)).await;
     Ok(())
 }
 

@@ -25,9 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, shop::web::router(db.clone())).with_graceful_shutdown(asked_to_stop()).await?;
 
     // What was committed is published now, rather than by the next process.
-    if let Some(publisher) = db.publisher() {
-        publisher.shut_down(Duration::from_secs(10)).await;
-    }
+    db.shut_down(Duration::from_secs(10)).await;
     println!("stopped");
     Ok(())
 }

@@ -33,6 +33,7 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
     tracing::info!(app = %config.app, "recovering");
     if options.once {
         publisher.recover_once().await?;
+        tracing::info!("no intent is overdue, and the outbox is empty");
     } else {
         stop.asked().await;
     }

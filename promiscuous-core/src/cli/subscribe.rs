@@ -57,7 +57,7 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
     let subscriptions = app.subscriptions()?;
     if subscriptions.is_empty() {
         return Err(Error::Configuration(
-            "this app subscribes to nothing: derive `Subscribe` on an entity, and register it".into(),
+            "this app subscribes to nothing: derive `Subscribe` on an entity, and make sure that this program links the crate that holds it (`use my_service as _;`) or names its models".into(),
         ));
     }
     report_unreachable(&links).await;
