@@ -3,9 +3,7 @@
 use promiscuous_core::key::decode_id;
 use promiscuous_seaorm::Models;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use uuid::Uuid;
 
 use crate::both_ways;
@@ -13,6 +11,8 @@ use crate::replica::{Kind, Pair};
 
 macro_rules! keyed {
     ($module:ident, $table:literal, $from:literal, { $($key:ident: $type:ty),* }) => {
+        // SeaORM generates more than is used here.
+        #[allow(dead_code)]
         mod $module {
             use promiscuous_seaorm::{Publish, Subscribe};
             use sea_orm::entity::prelude::*;
