@@ -169,12 +169,7 @@ fn renamed(id: i32, name: &str) -> cake::ActiveModel {
 }
 
 fn grown(number: u128, name: &str) -> fruit::ActiveModel {
-    fruit::ActiveModel {
-        id: Set(Uuid::from_u128(number)),
-        name: Set(name.into()),
-        cake_id: Set(None),
-        ..Default::default()
-    }
+    fruit::ActiveModel { id: Set(Uuid::from_u128(number)), name: Set(name.into()), cake_id: Set(None) }
 }
 
 fn cake(kind: &str, id: i32, name: &str) -> String {

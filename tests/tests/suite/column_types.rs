@@ -256,7 +256,7 @@ fn row(id: i64, required: &Values, optional: &Values, present: u32) -> everythin
     everything::Model {
         id,
         flag: r.flag,
-        maybe_flag: (present >> 0 & 1 == 1).then_some(o.flag),
+        maybe_flag: (present & 1 == 1).then_some(o.flag),
         small: r.small,
         maybe_small: (present >> 1 & 1 == 1).then_some(o.small),
         medium: r.medium,

@@ -11,8 +11,7 @@ use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_seaorm::{Config, Models, Promiscuous};
 use promiscuous_tests::{unique_app, until};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set, SqlErr, Statement,
-    TransactionTrait, Value,
+    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set, SqlErr, Statement, Value,
 };
 
 use crate::replica::{Kind, Pair, Replica, SOON, count, said};

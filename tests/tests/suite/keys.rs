@@ -3,16 +3,16 @@
 use promiscuous_core::key::decode_id;
 use promiscuous_seaorm::Models;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
 use uuid::Uuid;
 
 use crate::both_ways;
-use crate::replica::{Kind, Pair};
+use crate::replica::{Kind, Pair, SOON};
 
 macro_rules! keyed {
     ($module:ident, $table:literal, $from:literal, { $($key:ident: $type:ty),* }) => {
+        // SeaORM generates more than is used here.
+        #[allow(dead_code)]
         mod $module {
             use promiscuous_seaorm::{Publish, Subscribe};
             use sea_orm::entity::prelude::*;
@@ -291,7 +291,8 @@ async fn an_id_that_the_collation_takes_for_another_one_fails_and_touches_no_oth
     word("A", "capital").insert(&replica.here).await.unwrap();
 
     // then
-    replica.status.wait_for(|status| status.failing == 1).await.unwrap();
+    let failing = replica.status.wait_for(|status| status.failing == 1);
+    tokio::time::timeout(SOON, failing).await.expect("the second did not fail").unwrap();
     let small = format!("{:?}", word::Model { id: "a".into(), note: "small".into() });
     assert_eq!(replica.rows::<word::Entity>().await[1], [small.as_str()]);
 }

@@ -8,7 +8,7 @@ use promiscuous_core::message::Message;
 use promiscuous_core::operation::{Operation, OperationKind};
 use promiscuous_seaorm::Context;
 use promiscuous_tests::until;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set, TransactionTrait};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
