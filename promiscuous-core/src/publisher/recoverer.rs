@@ -77,6 +77,7 @@ async fn settle(inner: &Inner, intent: Bumped) -> Result<(), DatabaseError> {
     let mut transaction = inner.outbox.database().begin().await?;
     // 1. The tombstone. A writer in flight makes this wait.
     let inserted = insert_tombstone(inner, transaction.as_mut(), op, &text).await;
+    reset_lock_timeout(inner.outbox.dialect(), transaction.as_mut()).await;
     match inserted {
         Ok(_) => {}
         // 2. The writer committed.
@@ -117,11 +118,26 @@ async fn insert_tombstone(
     text: &str,
 ) -> Result<u64, DatabaseError> {
     let dialect = inner.outbox.dialect();
-    // MariaDB and SQLite bound the wait by their own settings (innodb_lock_wait_timeout, busy_timeout).
-    if dialect == Dialect::Postgres {
-        transaction.execute(Sql::new(dialect, "SET LOCAL lock_timeout = '2s'")).await?;
+    // SQLite bounds the wait by its busy_timeout.
+    match dialect {
+        Dialect::Postgres => {
+            transaction.execute(Sql::new(dialect, "SET LOCAL lock_timeout = '2s'")).await?;
+        }
+        Dialect::Mysql => {
+            transaction.execute(Sql::new(dialect, "SET SESSION innodb_lock_wait_timeout = 2")).await?;
+        }
+        Dialect::Sqlite => {}
     }
     transaction.execute(insert(dialect, op, TOMBSTONE, text)).await
+}
+
+/// MariaDB and MySQL know no timeout for one transaction, and the connection goes back to the pool.
+async fn reset_lock_timeout(dialect: Dialect, transaction: &mut dyn Transaction) {
+    if dialect == Dialect::Mysql {
+        let sql = "SET SESSION innodb_lock_wait_timeout = @@GLOBAL.innodb_lock_wait_timeout";
+        // A connection that cannot do this is broken, and leaves the pool.
+        let _ = transaction.execute(Sql::new(dialect, sql)).await;
+    }
 }
 
 async fn finish_op(inner: &Inner, finish: Finish) -> Result<(), DatabaseError> {
