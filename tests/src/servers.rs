@@ -112,6 +112,16 @@ impl PrivateServers {
         self.command("stop", servers).await;
     }
 
+    /// Asks a server to end, as an administrator would, and waits until it is gone.
+    pub async fn shut_down(&self, server: Server) {
+        let pid = self.signal(server, Signal::SIGTERM);
+        let alive = || kill(Pid::from_raw(-pid), None).is_ok();
+        crate::until(std::time::Duration::from_secs(60), "a server to end", async || {
+            (!alive()).then_some(())
+        })
+        .await;
+    }
+
     /// Stops a server in its tracks, so that it neither answers nor closes connections.
     ///
     /// PostgreSQL's open sessions have processes of their own and go on; it only takes no new ones.
@@ -124,12 +134,13 @@ impl PrivateServers {
         self.signal(server, Signal::SIGCONT);
     }
 
-    fn signal(&self, server: Server, signal: Signal) {
+    fn signal(&self, server: Server, signal: Signal) -> i32 {
         let file = self.folder.path().join(format!("{}.pid", server.name()));
         let pid = std::fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse().ok());
         let pid: i32 = pid.unwrap_or_else(|| panic!("{server:?} does not run: start it first."));
         // The whole group: RabbitMQ's process is the child of a shell script.
         kill(Pid::from_raw(-pid), signal).expect("The server must be alive to get a signal.");
+        pid
     }
 
     async fn command(&self, command: &str, servers: &[Server]) {

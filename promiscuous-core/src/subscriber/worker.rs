@@ -403,14 +403,14 @@ impl Worker {
             return;
         };
         if self.subscriber.settings.consistency == Consistency::None {
-            tracing::error!(?id, error, "swallowed, because order and errors are switched off");
+            tracing::error!(?id, %error, "swallowed, because order and errors are switched off");
             self.acknowledge(&[sequence]).await;
             self.scheduler.applied(&[sequence]);
             return;
         }
         held.failures += 1;
         let pause = self.subscriber.shared.retry.pause(held.failures);
-        tracing::error!(?id, error, attempt = held.failures, ?pause, "a message failed and is tried again");
+        tracing::error!(?id, %error, attempt = held.failures, ?pause, "a message failed and is tried again");
         self.scheduler.failed(sequence);
         self.retries.insert((Instant::now() + pause, sequence));
     }
