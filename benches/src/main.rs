@@ -1,0 +1,101 @@
+//! Measures Promiscuous next to plain SeaORM and to what one would write by hand, in the same run on the same servers.
+//!
+//! `scripts/bench` starts the servers and runs this; the report is Markdown on standard output. Absolute numbers say
+//! something about the machine, ratios about the library.
+
+use clap::{Parser, ValueEnum};
+
+mod figures;
+mod latency;
+mod memory;
+mod models;
+mod stage;
+mod throughput;
+mod writes;
+
+/// An error with a sentence in it; a benchmark has no better use for it than to end.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; everything if nothing is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Fewer repeats: to see whether it works, not for figures to keep.
+    #[arg(long)]
+    quick: bool,
+    /// Used by the memory part for its processes.
+    #[arg(long, value_enum, hide = true)]
+    process: Option<Role>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Writes, next to plain SeaORM.
+    Writes,
+    /// Applying a full queue.
+    Throughput,
+    /// End-to-end latency.
+    Latency,
+    /// Memory while very many messages wait.
+    Memory,
+}
+
+/// What a process of its own does for the memory part.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Publishes an outbox.
+    Publisher,
+    /// Applies a queue.
+    Consuming,
+    /// Waits for a cause that never comes.
+    Blocked,
+}
+
+impl Role {
+    /// As the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher",
+            Self::Consuming => "consuming",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// How much to measure.
+#[derive(Clone, Copy)]
+pub struct Size {
+    quick: bool,
+}
+
+impl Size {
+    /// The first number, or the second for a quick look.
+    pub fn pick(self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    tracing_subscriber::fmt().with_env_filter("error").with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    if let Some(role) = arguments.process {
+        return memory::process(role).await;
+    }
+    let size = Size { quick: arguments.quick };
+    let wanted = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    if wanted(Part::Writes) {
+        writes::run(size).await?;
+    }
+    if wanted(Part::Throughput) {
+        throughput::run(size).await?;
+    }
+    if wanted(Part::Latency) {
+        latency::run(size).await?;
+    }
+    if wanted(Part::Memory) {
+        memory::run(size).await?;
+    }
+    Ok(())
+}

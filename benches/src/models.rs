@@ -1,0 +1,118 @@
+//! The shop publishes authors and posts; the mailer keeps copies of them.
+
+/// The publishing side.
+pub mod shop {
+    /// People, who are the causes of posts.
+    pub mod author {
+        use promiscuous_seaorm::Publish;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Publish)]
+        #[sea_orm(table_name = "authors")]
+        #[publish(attributes(name))]
+        pub struct Model {
+            #[sea_orm(primary_key)]
+            pub id: i64,
+            pub name: String,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    /// What is written all the time.
+    pub mod post {
+        use promiscuous_seaorm::Publish;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Publish)]
+        #[sea_orm(table_name = "posts")]
+        #[publish(attributes(author_id, title, body, score))]
+        pub struct Model {
+            #[sea_orm(primary_key)]
+            pub id: i64,
+            pub author_id: i64,
+            pub title: String,
+            pub body: String,
+            pub score: i32,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+}
+
+/// The subscribing side.
+pub mod mailer {
+    /// Copies of the shop's authors.
+    pub mod author {
+        use promiscuous_seaorm::Subscribe;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Subscribe)]
+        #[sea_orm(table_name = "authors")]
+        #[subscribe(from = "shop/author", attributes(name))]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub id: i64,
+            pub name: String,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    /// Copies of the shop's posts.
+    pub mod post {
+        use promiscuous_seaorm::Subscribe;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Subscribe)]
+        #[sea_orm(table_name = "posts")]
+        #[subscribe(from = "shop/post", attributes(author_id, title, body, score))]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub id: i64,
+            pub author_id: i64,
+            pub title: String,
+            pub body: String,
+            pub score: i32,
+        }
+
+        #[async_trait::async_trait]
+        impl ActiveModelBehavior for ActiveModel {
+            async fn after_save<C: ConnectionTrait>(
+                post: Model,
+                _db: &C,
+                _insert: bool,
+            ) -> Result<Model, DbErr> {
+                crate::latency::arrived(post.id);
+                Ok(post)
+            }
+        }
+    }
+}
+
+/// The tables, the same on both sides.
+pub const TABLES: [&str; 2] = [
+    "CREATE TABLE authors (id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL)",
+    "CREATE TABLE posts (id BIGSERIAL PRIMARY KEY, author_id BIGINT NOT NULL, title TEXT NOT NULL, \
+     body TEXT NOT NULL, score INTEGER NOT NULL)",
+];
+
+/// A new post; some 200 bytes, as rows often have.
+pub fn new_post(author_id: i64, number: usize) -> shop::post::ActiveModel {
+    use sea_orm::{NotSet, Set};
+    shop::post::ActiveModel {
+        id: NotSet,
+        author_id: Set(author_id),
+        title: Set(format!("Post number {number}")),
+        body: Set(BODY.to_owned()),
+        score: Set(0),
+    }
+}
+
+/// The text of every post.
+pub const BODY: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt \
+                        ut labore et dolore magna aliqua. Ut enim ad minim veniam.";
