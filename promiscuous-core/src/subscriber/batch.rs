@@ -87,7 +87,7 @@ pub(super) async fn work(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     // Parts still to apply, the next one last.
-    let mut parts = vec![0..messages.len()];
+    let mut parts: Vec<_> = std::iter::once(0..messages.len()).collect();
     while let Some(part) = parts.pop() {
         match apply_part(&shared, &messages[part.clone()]).await {
             Ok(()) => {

@@ -41,7 +41,8 @@ async fn an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start() {
     let _owner = owner.unwrap();
     // When a second app publishes it, then it is told whose it is, and what to do.
     let (refused, _database) = app(&second).await;
-    let error = promiscuous_core::error::chain(&refused.err().expect("it must be refused"));
+    let Err(refused) = refused else { panic!("it must be refused") };
+    let error = promiscuous_core::error::chain(&refused);
     println!("{error}");
     for part in ["conduct/claimed", &format!("`{first}`"), "to = \"…\"", exchange] {
         assert!(error.contains(part), "{error}");
