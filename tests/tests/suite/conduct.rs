@@ -41,7 +41,8 @@ async fn an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start() {
     let _owner = owner.unwrap();
     // When a second app publishes it, then it is told whose it is, and what to do.
     let (refused, _database) = app(&second).await;
-    let error = promiscuous_core::error::chain(&refused.err().expect("it must be refused"));
+    let Err(refused) = refused else { panic!("it must be refused") };
+    let error = promiscuous_core::error::chain(&refused);
     println!("{error}");
     for part in ["conduct/claimed", &format!("`{first}`"), "to = \"…\"", exchange] {
         assert!(error.contains(part), "{error}");
@@ -371,7 +372,7 @@ mod faults {
         rabbitmq_goes_and_comes(&servers, "false", async || servers.shut_down(Server::RabbitMq).await).await;
     }
 
-    /// With a classic queue: the quorum queue of a single node that was killed may have no leader for minutes (seen with 3.10.8).
+    /// With a classic queue: the quorum queue of a single node that was killed had no leader for more than 30 s (seen with 3.10.8).
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_write_fails_while_rabbitmq_is_dead_and_everything_arrives_when_it_is_back() {
         let servers = PrivateServers::new(&[Server::RabbitMq]).await;

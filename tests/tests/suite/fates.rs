@@ -87,7 +87,7 @@ async fn a_write_that_the_database_refuses_publishes_nothing() {
     })
     .await;
     // A dummy and what came after it may overtake each other on the wire.
-    let mut messages = vec![tap.message().await, tap.message().await, tap.message().await];
+    let mut messages = [tap.message().await, tap.message().await, tap.message().await];
     messages.sort_by_key(|message| message.version_of(0));
     let operations: Vec<_> = messages.iter().map(|message| message.operations.len()).collect();
     let created = messages[0].dependencies.as_ref().unwrap().write[0].version;
