@@ -87,6 +87,18 @@ impl Sql {
     }
 }
 
+impl Sql {
+    /// [`bind_list`](Self::bind_list) for `IN`, where a value that comes twice changes nothing: the last one is repeated until
+    /// there are a power of two. Drivers keep prepared statements by their text, and would else prepare one for every length.
+    pub fn bind_in<V: Into<SqlValue> + Clone>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
+        let mut values: Vec<V> = values.into_iter().collect();
+        if let Some(last) = values.last().cloned() {
+            values.resize(values.len().next_power_of_two(), last);
+        }
+        self.bind_list(values)
+    }
+}
+
 impl From<i64> for SqlValue {
     fn from(value: i64) -> Self {
         Self::Int(value)

@@ -85,7 +85,7 @@ impl Outbox {
     pub(crate) async fn delete(&self, ops: &[Uuid]) -> Result<(), DatabaseError> {
         for chunk in ops.chunks(BATCH) {
             let mut sql = Sql::new(self.dialect(), "DELETE FROM promiscuous_outbox WHERE op IN ");
-            sql.bind_list(chunk.iter().map(Uuid::to_string));
+            sql.bind_in(chunk.iter().map(Uuid::to_string));
             self.database.execute(sql).await?;
         }
         Ok(())
@@ -95,7 +95,7 @@ impl Outbox {
     pub(crate) async fn keep_as_fences(&self, ops: &[Uuid]) -> Result<(), DatabaseError> {
         for chunk in ops.chunks(BATCH) {
             let mut sql = Sql::new(self.dialect(), "UPDATE promiscuous_outbox SET state = ");
-            sql.bind(FENCE).push(" WHERE op IN ").bind_list(chunk.iter().map(Uuid::to_string));
+            sql.bind(FENCE).push(" WHERE op IN ").bind_in(chunk.iter().map(Uuid::to_string));
             self.database.execute(sql).await?;
         }
         Ok(())

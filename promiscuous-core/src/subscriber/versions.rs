@@ -26,7 +26,7 @@ pub(crate) async fn read(
             database.dialect(),
             "SELECT object, generation, version FROM promiscuous_versions WHERE object IN ",
         );
-        sql.bind_list(chunk.iter().map(Key::as_str));
+        sql.bind_in(chunk.iter().map(Key::as_str));
         let rows = database.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await?;
         for row in rows {
             known.push(read_row(row)?);
@@ -116,7 +116,7 @@ async fn lock(
             dialect,
             "SELECT object, generation, version FROM promiscuous_versions WHERE object IN ",
         );
-        sql.bind_list(chunk.iter().map(|(key, _)| key.as_str())).push(" ORDER BY object");
+        sql.bind_in(chunk.iter().map(|(key, _)| key.as_str())).push(" ORDER BY object");
         if dialect != Dialect::Sqlite {
             sql.push(" FOR UPDATE");
         }
