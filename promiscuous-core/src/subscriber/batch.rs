@@ -87,6 +87,7 @@ pub(super) async fn work(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     // Parts still to apply, the next one last.
+    #[allow(clippy::single_range_in_vec_init, reason = "one part to begin with: all of it")]
     let mut parts = vec![0..messages.len()];
     while let Some(part) = parts.pop() {
         match apply_part(&shared, &messages[part.clone()]).await {
