@@ -87,13 +87,14 @@ async fn at_rate(rate: usize, seconds: usize) -> Outcome<(Figures, Figures)> {
         writes.each.push(done??);
     }
     let ends = tokio::time::timeout(Duration::from_secs(60), watching).await??;
-    let began = began.lock().unwrap_or_else(PoisonError::into_inner);
     let mut latencies = Figures::default();
-    for (id, end) in ends {
-        let start = began.get(&id).ok_or("a post arrived that was never written")?;
-        latencies.each.push(end.saturating_duration_since(*start));
+    {
+        let began = began.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, end) in ends {
+            let start = began.get(&id).ok_or("a post arrived that was never written")?;
+            latencies.each.push(end.saturating_duration_since(*start));
+        }
     }
-    drop(began);
     running.stop().await?;
     if let Some(publisher) = shop.publisher() {
         publisher.shut_down(Duration::from_secs(5)).await;
