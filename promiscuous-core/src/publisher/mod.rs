@@ -7,10 +7,9 @@
 //! * [`Pending::committed`]: hands over to `publishing`: *finish*, publish with confirm, delete the outbox row
 //! * `sweeper`: does the same for messages of processes that died or could not reach the broker
 //! * `recoverer`: consumes the versions of writers that died between bump and COMMIT
+//! * `shared`: what handles and background tasks share
 //! * `generation`: a version store that lost its data is noticed and survived
 
-use std::collections::HashSet;
-use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::Broker;
 use crate::clock;
 use crate::context::Context;
 use crate::database::Database;
@@ -28,61 +27,25 @@ use crate::key::Endpoint;
 use crate::message::Message;
 use crate::operation::{Operation, coalesce};
 use crate::registry::check_published;
-use crate::version_store::{Bump, Bumped, StoreError, VersionStore};
+use crate::version_store::{Bump, StoreError, VersionStore};
 
 mod generation;
 mod outbox;
 mod pending;
 mod publishing;
 mod recoverer;
+mod settings;
+mod shared;
 mod sweeper;
 
 use generation::Generation;
 use outbox::Outbox;
 use pending::{Committed, Unsettled};
 
+use shared::{Inner, keep_claiming};
+
 pub use pending::Pending;
-
-/// How a publisher behaves; the defaults suit production.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct PublisherSettings {
-    /// The app's name, the first part of its endpoints.
-    pub app: String,
-    /// The machine's name, for people who read messages.
-    pub host: Option<String>,
-    /// How long an op may take from bump to COMMIT before the recoverer settles it: 30 s.
-    pub deadline: Duration,
-    /// How old an outbox row must be before the sweeper takes it from its writer: 5 s.
-    pub sweep_after: Duration,
-    /// How often outbox and intents are looked at: 1 s.
-    pub look_every: Duration,
-    /// How long published dummies fence their op: 7 days.
-    pub fences_kept: Duration,
-    /// Committed messages that wait in memory at the most; beyond, the outbox sweeper takes them: 1,024.
-    pub in_hands: usize,
-    /// How long one batch may wait for its confirms before it is left to the sweeper: 30 s.
-    pub confirm_timeout: Duration,
-    /// How long the start waits for the broker before it goes on without: 5 s.
-    pub start_timeout: Duration,
-}
-
-impl PublisherSettings {
-    /// The defaults, for an app.
-    pub fn new(app: impl Into<String>) -> Self {
-        Self {
-            app: app.into(),
-            host: None,
-            deadline: Duration::from_secs(30),
-            sweep_after: Duration::from_secs(5),
-            look_every: Duration::from_secs(1),
-            fences_kept: Duration::from_secs(7 * 24 * 3600),
-            in_hands: 1_024,
-            confirm_timeout: Duration::from_secs(30),
-            start_timeout: Duration::from_secs(5),
-        }
-    }
-}
+pub use settings::PublisherSettings;
 
 /// Publishes what an app's database commits. A cheaply cloned handle; the background tasks end with
 /// [`Publisher::shut_down`] or when the last handle is dropped.
@@ -96,25 +59,6 @@ pub struct Publisher {
 struct Tasks {
     running: Mutex<JoinSet<()>>,
     stop: watch::Sender<bool>,
-}
-
-/// What handles and background tasks share.
-struct Inner {
-    settings: PublisherSettings,
-    generation: Generation,
-    outbox: Outbox,
-    store: Arc<dyn VersionStore>,
-    broker: Arc<dyn Broker>,
-    /// To the publishing task.
-    hand_over: mpsc::Sender<Committed>,
-    /// To the recoverer: ops whose outcome nobody told.
-    early_looks: mpsc::Sender<Uuid>,
-    /// Ops that this process is publishing, which the sweeper leaves alone.
-    in_hands: Mutex<HashSet<Uuid>>,
-    /// Set when the broker says that another app owns one of our endpoints: all writes are refused from then on.
-    refused: OnceLock<BrokerError>,
-    /// Names this process in leases.
-    process: Uuid,
 }
 
 impl Publisher {
@@ -259,131 +203,6 @@ impl Publisher {
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publisher").field("app", &self.app()).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    /// Refuses a version store that would lose versions silently; one that is away is looked at again later.
-    async fn check_store(&self) -> Result<(), Error> {
-        match self.store.check().await {
-            Err(StoreError::Unavailable { at, reason }) => {
-                tracing::error!(%at, %reason, "Redis cannot be reached: published writes fail until it can");
-                Ok(())
-            }
-            other => Ok(other?),
-        }
-    }
-
-    /// Claims the endpoints; false when the broker is away.
-    async fn claim(&self, endpoints: &[Endpoint]) -> Result<bool, Error> {
-        let claiming = self.broker.claim(&self.settings.app, endpoints);
-        match tokio::time::timeout(self.settings.start_timeout, claiming).await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(BrokerError::Connection { at, reason })) => {
-                tracing::error!(%at, %reason, "RabbitMQ cannot be reached: writes go on and wait in the outbox");
-                Ok(false)
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                tracing::error!("RabbitMQ does not answer: writes go on and wait in the outbox");
-                Ok(false)
-            }
-        }
-    }
-
-    /// Lock-and-bump, again with a new generation when the store refused the old one. A refusal has changed nothing.
-    async fn bump(self: &Arc<Self>, bump: &mut Bump, unsettled: &mut Unsettled) -> Result<Bumped, Error> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.store.lock_and_bump(bump).await {
-                Ok(bumped) => return Ok(bumped),
-                Err(refusal @ (StoreError::StaleGeneration { .. } | StoreError::LostWrites)) => {
-                    if tries > 3 {
-                        unsettled.told = true;
-                        return Err(refusal.into());
-                    }
-                    bump.generation = self.renew_generation(bump.generation, refusal).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    async fn generation(self: &Arc<Self>) -> Result<u64, Error> {
-        if let Some(known) = self.generation.known() {
-            return Ok(known);
-        }
-        let inner = Arc::clone(self);
-        aside(async move { inner.generation.establish().await }).await
-    }
-
-    async fn renew_generation(self: &Arc<Self>, used: u64, refusal: StoreError) -> Result<u64, Error> {
-        let inner = Arc::clone(self);
-        aside(async move { inner.generation.renew(used, &refusal).await }).await
-    }
-
-    /// To the publishing task, or, when that has its hands full, to the sweeper.
-    fn hand_over(&self, committed: Committed) {
-        let op = committed.finish.op;
-        self.in_hands.lock().unwrap_or_else(PoisonError::into_inner).insert(op);
-        if self.hand_over.try_send(committed).is_err() {
-            metrics::counter!(crate::metrics::LEFT_TO_SWEEPER).increment(1);
-            self.let_go([op]);
-        }
-    }
-
-    /// The sweeper may take these ops.
-    fn let_go(&self, ops: impl IntoIterator<Item = Uuid>) {
-        let mut in_hands = self.in_hands.lock().unwrap_or_else(PoisonError::into_inner);
-        for op in ops {
-            in_hands.remove(&op);
-        }
-    }
-
-    fn is_in_hands(&self, op: &Uuid) -> bool {
-        self.in_hands.lock().unwrap_or_else(PoisonError::into_inner).contains(op)
-    }
-
-    /// Asks the recoverer to settle an op now. When it has too many to look at, the intent's deadline does the same later.
-    fn look_early(&self, op: Uuid) {
-        let _ = self.early_looks.try_send(op);
-    }
-}
-
-/// How long a writer waits for the generation to be looked up.
-const GENERATION_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Does something that needs a database connection while its caller holds one in a transaction. When all
-/// connections are held by such callers, they give up after a while, and the work goes on without them: the next write finds it done.
-async fn aside<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::time::timeout(GENERATION_TIMEOUT, tokio::spawn(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Error::Publisher("looking up the generation panicked".into())),
-        Err(_) => Err(Error::Publisher(
-            "the generation of versions is being looked up and no database connection is free for it: write again, and allow more connections if this comes again".into(),
-        )),
-    }
-}
-
-/// Claims the endpoints as soon as the broker is there.
-async fn keep_claiming(inner: Arc<Inner>, endpoints: Vec<Endpoint>, mut stopped: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            () = stop(&mut stopped) => return,
-            () = tokio::time::sleep(inner.settings.look_every) => {}
-        }
-        match inner.broker.claim(&inner.settings.app, &endpoints).await {
-            Ok(()) => return,
-            Err(BrokerError::Connection { .. }) => {}
-            Err(error) => {
-                tracing::error!(%error, "published writes are refused from now on");
-                let _ = inner.refused.set(error);
-                return;
-            }
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Layout, in the order of the steps:
 //!
-//! * [`worker`]: the loop that receives, loads, schedules, applies, retries and stops
+//! * [`Subscriber`]: binds the queue, and runs until it is told to stop
+//! * `worker`: the loop that receives, loads, schedules, applies, retries and stops
 //! * [`scheduler`]: decides, purely, which message may be applied now
 //! * `batch`: loads what is known of keys, and applies a batch to its end
 //! * `applier`: many messages in one database transaction
@@ -13,8 +14,12 @@ mod applier;
 pub(crate) mod backoff;
 mod batch;
 mod binding;
+mod handle;
+mod held;
 pub mod scheduler;
+mod settings;
 mod versions;
-pub mod worker;
+mod worker;
 
-pub use worker::{Status, Subscriber, SubscriberSettings};
+pub use handle::Subscriber;
+pub use settings::{Status, SubscriberSettings};

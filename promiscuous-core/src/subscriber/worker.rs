@@ -6,25 +6,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-use super::backoff::Backoff;
-use super::batch::{self, Outcome, Shared};
-use super::binding;
+use super::batch::{self, Outcome};
+use super::handle::Subscriber;
+use super::held::{ByConnection, Held};
 use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
-use crate::broker::{Acknowledger, Broker, BrokerError, Consumer, Delivery, Queue, QueueKind};
+use super::settings::Status;
+use crate::broker::{BrokerError, Consumer, Delivery, Queue};
 use crate::clock;
-use crate::database::Database;
 use crate::error::Error;
 use crate::key::Key;
 use crate::message::Message;
 use crate::metrics;
-use crate::registry::Subscriptions;
-use crate::version_store::{Announcement, Applied, AppliedStore};
+use crate::version_store::{Announcement, Applied};
 
 /// A blocked message is reported after this long.
 const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
+
+/// After so many looks, one a second, at a window full of blocked messages it is widened.
+const STUCK_LOOKS: u32 = 2;
 
 /// Deliveries taken at once before keys are loaded: one round trip for all of them.
 const DELIVERIES: usize = 256;
@@ -35,176 +37,7 @@ const LOOK_AGAIN: u64 = 5;
 /// Loads under way at the same time; further keys gather for the next one.
 const LOADS: usize = 2;
 
-/// How a subscriber behaves; the defaults suit production.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct SubscriberSettings {
-    /// The app's name: names its queue.
-    pub app: String,
-    /// Transactions that are applied at the same time, each on a database connection of its own: 8.
-    pub workers: usize,
-    /// Unacknowledged messages at the most, which bounds memory: 1,000.
-    pub prefetch: u16,
-    /// How much order to keep.
-    pub consistency: Consistency,
-    /// How long to wait for a cause before a message is applied without it; none waits for ever.
-    pub wait_timeout: Option<Duration>,
-    /// How the broker keeps the queue.
-    pub queue_kind: QueueKind,
-    /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
-    pub clock_skew: Duration,
-    /// Messages per database transaction at the most: 100.
-    pub batch: usize,
-    /// The first pause before a failed message is tried again; it doubles each time: 100 ms.
-    pub retry_first: Duration,
-    /// The longest such pause: 60 s.
-    pub retry_longest: Duration,
-}
-
-impl SubscriberSettings {
-    /// The defaults, for an app.
-    pub fn new(app: impl Into<String>) -> Self {
-        Self {
-            app: app.into(),
-            workers: 8,
-            prefetch: 1_000,
-            consistency: Consistency::Causal,
-            wait_timeout: None,
-            queue_kind: QueueKind::Quorum,
-            clock_skew: Duration::from_secs(2),
-            batch: 100,
-            retry_first: Duration::from_millis(100),
-            retry_longest: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What a running subscriber is doing, for health checks and tests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// Whether it consumes from the queue.
-    pub consuming: bool,
-    /// Messages received and not yet acknowledged.
-    pub held: usize,
-    /// Those among them that wait for a cause.
-    pub blocked: usize,
-    /// Those among them that failed and wait for their next attempt.
-    pub failing: usize,
-    /// Messages applied since the start.
-    pub applied: u64,
-}
-
-/// Keeps an app's database up to date with what it subscribes to.
-pub struct Subscriber {
-    settings: SubscriberSettings,
-    shared: Arc<Shared>,
-    broker: Arc<dyn Broker>,
-    status: watch::Sender<Status>,
-}
-
-impl Subscriber {
-    /// A subscriber that is not running yet.
-    pub fn new(
-        settings: SubscriberSettings,
-        subscriptions: Subscriptions,
-        database: Arc<dyn Database>,
-        store: Arc<dyn AppliedStore>,
-        broker: Arc<dyn Broker>,
-    ) -> Self {
-        let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
-        let shared = Arc::new(Shared { subscriptions, database, store, retry });
-        Self { settings, shared, broker, status: watch::Sender::default() }
-    }
-
-    /// What it is doing, now and whenever it changes.
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
-    }
-
-    /// What it subscribes to, for people.
-    pub fn sources(&self) -> String {
-        let sources = self.shared.subscriptions.sources();
-        sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    }
-
-    /// Runs until `shutdown` resolves; then applies what it has begun, returns the rest to the queue and ends.
-    /// Dropping the future stops at once: nothing is lost, because nothing is acknowledged before it is applied.
-    ///
-    /// Servers that are away are reported once and waited for.
-    ///
-    /// # Errors
-    /// When the broker refuses the queue, or the promiscuous tables are missing.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        tokio::pin!(shutdown);
-        let mut failures = 0;
-        loop {
-            let started = async {
-                let (queue, policy) = binding::bind(
-                    &self.settings.app,
-                    self.settings.queue_kind,
-                    &self.shared.subscriptions,
-                    self.settings.consistency,
-                    self.settings.clock_skew,
-                    self.shared.database.as_ref(),
-                    self.broker.as_ref(),
-                )
-                .await?;
-                // Before the first load: what changes after it is heard of.
-                let announcements = self.shared.store.announcements().await?;
-                Ok::<_, Error>((queue, policy, announcements))
-            };
-            let result = tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                result = started => result,
-            };
-            match result {
-                Ok((queue, policy, announcements)) => {
-                    let mut worker = Worker::new(self, Arc::new(policy), queue);
-                    return worker.run(announcements, shutdown).await;
-                }
-                Err(error) if !may_pass(&error) => return Err(error),
-                Err(error) => {
-                    failures += 1;
-                    if failures == 1 {
-                        tracing::error!(error = %crate::error::chain(&error), "cannot start yet; trying again");
-                    }
-                    let pause = self.shared.retry.pause(failures).min(Duration::from_secs(5));
-                    tokio::select! {
-                        () = &mut shutdown => return Ok(()),
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether a server is merely away.
-fn may_pass(error: &Error) -> bool {
-    use crate::database::DatabaseErrorKind::{Connection, Contention};
-    use crate::version_store::StoreError::Unavailable;
-    match error {
-        Error::Broker(BrokerError::Connection { .. }) => true,
-        Error::VersionStore(Unavailable { .. }) => true,
-        Error::Database(error) => matches!(error.kind, Connection | Contention),
-        _ => false,
-    }
-}
-
-/// A message in memory.
-struct Held {
-    /// To acknowledge it.
-    delivery: Delivery,
-    /// For `wait_timeout` and for reporting.
-    arrived: Instant,
-    /// Failed attempts so far.
-    failures: u32,
-    /// Whether it was reported as blocked.
-    reported: bool,
-}
-
-struct Worker {
+pub(super) struct Worker {
     subscriber: Subscriber,
     policy: Arc<Policy>,
     scheduler: Scheduler,
@@ -217,10 +50,15 @@ struct Worker {
     retries: BTreeSet<(Instant, Sequence)>,
     /// How often blocked messages were looked at.
     looks: u64,
+    /// How many unacknowledged messages the broker gives out now: the prefetch setting, or more.
+    window: u16,
+    /// For how many looks in a row the window was full of blocked messages.
+    stuck: u32,
 }
 
 impl Worker {
-    fn new(subscriber: Subscriber, policy: Arc<Policy>, queue: Queue) -> Self {
+    pub(super) fn new(subscriber: Subscriber, policy: Arc<Policy>, queue: Queue) -> Self {
+        let window = subscriber.settings.prefetch;
         Self {
             subscriber,
             scheduler: Scheduler::new(Arc::clone(&policy)),
@@ -232,10 +70,12 @@ impl Worker {
             loads: JoinSet::new(),
             retries: BTreeSet::new(),
             looks: 0,
+            window,
+            stuck: 0,
         }
     }
 
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         mut announcements: broadcast::Receiver<Announcement>,
         mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
@@ -272,7 +112,15 @@ impl Worker {
                     }
                 },
                 () = sleep_until(next_retry), if next_retry.is_some() => self.retry_due(),
-                _ = every_second.tick() => self.look_at_blocked(),
+                _ = every_second.tick() => {
+                    self.look_at_blocked();
+                    if consumer.is_some() && self.window_is_stuck() {
+                        // The unacknowledged messages return to the queue with the consumer, and come again.
+                        consumer = None;
+                        connect_at = Instant::now();
+                        self.forget_deliveries();
+                    }
+                }
                 delivered = next(&mut consumer), if consumer.is_some() => match delivered {
                     Ok(delivery) => {
                         self.arrive(delivery).await;
@@ -307,7 +155,7 @@ impl Worker {
         let broker = &self.subscriber.broker;
         // Declared again each time: the broker may have come back empty.
         broker.declare(&self.queue).await?;
-        broker.consume(&self.queue, self.subscriber.settings.prefetch).await
+        broker.consume(&self.queue, self.window).await
     }
 
     /// Takes what has arrived already, without waiting.
@@ -426,7 +274,7 @@ impl Worker {
     /// Acknowledges applied messages: one call for each connection that delivered them.
     async fn acknowledge(&mut self, sequences: &[Sequence]) {
         let now = clock::millis();
-        let mut by_connection: Vec<(Arc<dyn Acknowledger>, Vec<u64>)> = Vec::new();
+        let mut deliveries = ByConnection::default();
         let mut applied = 0;
         for sequence in sequences {
             let Some(held) = self.held.remove(sequence) else { continue };
@@ -435,18 +283,12 @@ impl Worker {
                 let took = Duration::from_millis(now.saturating_sub(message.timestamp));
                 ::metrics::histogram!(metrics::LATENCY).record(took.as_secs_f64());
             }
-            let Delivery { tag, acknowledger, .. } = held.delivery;
-            match by_connection.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &acknowledger)) {
-                Some((_, tags)) => tags.push(tag),
-                None => by_connection.push((acknowledger, vec![tag])),
-            }
+            deliveries.add(held.delivery);
         }
         ::metrics::counter!(metrics::APPLIED).increment(applied);
         self.subscriber.status.send_modify(|status| status.applied += applied);
         fail::fail_point!("before_ack");
-        for (acknowledger, tags) in by_connection {
-            acknowledger.ack(&tags).await;
-        }
+        deliveries.ack().await;
     }
 
     /// Gives up waiting where that was asked for, and reports what has waited for too long.
@@ -481,6 +323,27 @@ impl Worker {
         }
     }
 
+    /// Whether the broker gives out no more because every message it gave out waits for one that it did not. Then the
+    /// window is doubled; until blocked messages can be parked, that is what keeps a late cause from stalling everything.
+    fn window_is_stuck(&mut self) -> bool {
+        let full = self.held.len() >= usize::from(self.window);
+        if !full || self.scheduler.blocked_len() < self.held.len() || self.window == u16::MAX {
+            self.stuck = 0;
+            return false;
+        }
+        self.stuck += 1;
+        if self.stuck < STUCK_LOOKS {
+            return false;
+        }
+        self.stuck = 0;
+        self.window = self.window.saturating_mul(2);
+        tracing::warn!(
+            prefetch = self.window,
+            "every message of the prefetch window is blocked: the window is widened to reach their causes"
+        );
+        true
+    }
+
     /// Their connection is gone, so the broker delivers them again, to this worker or another: what is not under way leaves.
     fn forget_deliveries(&mut self) {
         let in_flight: BTreeSet<Sequence> = self.in_flight.values().flatten().copied().collect();
@@ -500,18 +363,9 @@ impl Worker {
         while let Some(done) = self.batches.join_next_with_id().await {
             self.batch_done(done).await;
         }
-        let mut returned: Vec<(Arc<dyn Acknowledger>, Vec<u64>)> = Vec::new();
-        for (_, held) in self.held.drain() {
-            let Delivery { tag, acknowledger, .. } = held.delivery;
-            match returned.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &acknowledger)) {
-                Some((_, tags)) => tags.push(tag),
-                None => returned.push((acknowledger, vec![tag])),
-            }
-        }
-        for (acknowledger, mut tags) in returned {
-            tags.sort_unstable();
-            acknowledger.requeue(&tags).await;
-        }
+        let mut returned = ByConnection::default();
+        self.held.drain().for_each(|(_, held)| returned.add(held.delivery));
+        returned.requeue().await;
         self.tell(false);
         Ok(())
     }

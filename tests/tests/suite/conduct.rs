@@ -254,7 +254,6 @@ async fn wrong_usage_is_2_and_failure_is_1() {
 }
 
 #[tokio::test]
-#[ignore = "blocked messages are not parked yet, so they fill the prefetch window for ever"]
 async fn a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window() {
     const MESSAGES: i64 = 20;
     // Given a subscriber that holds five messages at the most,

@@ -1,0 +1,115 @@
+//! A subscriber as an app sees it: made, watched, and run until it is told to stop.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use super::batch::Shared;
+use super::binding;
+use super::settings::{Status, SubscriberSettings};
+use super::worker::Worker;
+use crate::broker::{Broker, BrokerError};
+use crate::database::Database;
+use crate::error::Error;
+use crate::registry::Subscriptions;
+use crate::version_store::AppliedStore;
+
+/// Keeps an app's database up to date with what it subscribes to.
+pub struct Subscriber {
+    pub(super) settings: SubscriberSettings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) status: watch::Sender<Status>,
+}
+
+impl Subscriber {
+    /// A subscriber that is not running yet.
+    pub fn new(
+        settings: SubscriberSettings,
+        subscriptions: Subscriptions,
+        database: Arc<dyn Database>,
+        store: Arc<dyn AppliedStore>,
+        broker: Arc<dyn Broker>,
+    ) -> Self {
+        let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
+        let shared = Arc::new(Shared { subscriptions, database, store, retry });
+        Self { settings, shared, broker, status: watch::Sender::default() }
+    }
+
+    /// What it is doing, now and whenever it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// What it subscribes to, for people.
+    pub fn sources(&self) -> String {
+        let sources = self.shared.subscriptions.sources();
+        sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Runs until `shutdown` resolves; then applies what it has begun, returns the rest to the queue and ends.
+    /// Dropping the future stops at once: nothing is lost, because nothing is acknowledged before it is applied.
+    ///
+    /// Servers that are away are reported once and waited for.
+    ///
+    /// # Errors
+    /// When the broker refuses the queue, or the promiscuous tables are missing.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::pin!(shutdown);
+        let mut failures = 0;
+        loop {
+            let started = async {
+                let (queue, policy) = binding::bind(
+                    &self.settings.app,
+                    self.settings.queue_kind,
+                    &self.shared.subscriptions,
+                    self.settings.consistency,
+                    self.settings.clock_skew,
+                    self.shared.database.as_ref(),
+                    self.broker.as_ref(),
+                )
+                .await?;
+                // Before the first load: what changes after it is heard of.
+                let announcements = self.shared.store.announcements().await?;
+                Ok::<_, Error>((queue, policy, announcements))
+            };
+            let result = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                result = started => result,
+            };
+            match result {
+                Ok((queue, policy, announcements)) => {
+                    let mut worker = Worker::new(self, Arc::new(policy), queue);
+                    return worker.run(announcements, shutdown).await;
+                }
+                Err(error) if !may_pass(&error) => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::error!(error = %crate::error::chain(&error), "cannot start yet; trying again");
+                    }
+                    let pause = self.shared.retry.pause(failures).min(Duration::from_secs(5));
+                    tokio::select! {
+                        () = &mut shutdown => return Ok(()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a server is merely away.
+fn may_pass(error: &Error) -> bool {
+    use crate::database::DatabaseErrorKind::{Connection, Contention};
+    use crate::version_store::StoreError::Unavailable;
+    match error {
+        Error::Broker(BrokerError::Connection { .. }) => true,
+        Error::VersionStore(Unavailable { .. }) => true,
+        Error::Database(error) => matches!(error.kind, Connection | Contention),
+        _ => false,
+    }
+}

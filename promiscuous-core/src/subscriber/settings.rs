@@ -1,0 +1,67 @@
+//! How a subscriber behaves, and what it tells of itself.
+
+use std::time::Duration;
+
+use super::scheduler::Consistency;
+use crate::broker::QueueKind;
+
+/// How a subscriber behaves; the defaults suit production.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SubscriberSettings {
+    /// The app's name: names its queue.
+    pub app: String,
+    /// Transactions that are applied at the same time, each on a database connection of its own: 8.
+    pub workers: usize,
+    /// Unacknowledged messages at the most, which bounds memory: 1,000. Doubled, up to 65,535, while all of them wait for
+    /// causes further back in the queue.
+    pub prefetch: u16,
+    /// How much order to keep.
+    pub consistency: Consistency,
+    /// How long to wait for a cause before a message is applied without it; none waits for ever.
+    pub wait_timeout: Option<Duration>,
+    /// How the broker keeps the queue.
+    pub queue_kind: QueueKind,
+    /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
+    pub clock_skew: Duration,
+    /// Messages per database transaction at the most: 100.
+    pub batch: usize,
+    /// The first pause before a failed message is tried again; it doubles each time: 100 ms.
+    pub retry_first: Duration,
+    /// The longest such pause: 60 s.
+    pub retry_longest: Duration,
+}
+
+impl SubscriberSettings {
+    /// The defaults, for an app.
+    pub fn new(app: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            workers: 8,
+            prefetch: 1_000,
+            consistency: Consistency::Causal,
+            wait_timeout: None,
+            queue_kind: QueueKind::Quorum,
+            clock_skew: Duration::from_secs(2),
+            batch: 100,
+            retry_first: Duration::from_millis(100),
+            retry_longest: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a running subscriber is doing, for health checks and tests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether it consumes from the queue.
+    pub consuming: bool,
+    /// Messages received and not yet acknowledged.
+    pub held: usize,
+    /// Those among them that wait for a cause.
+    pub blocked: usize,
+    /// Those among them that failed and wait for their next attempt.
+    pub failing: usize,
+    /// Messages applied since the start.
+    pub applied: u64,
+}
