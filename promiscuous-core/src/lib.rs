@@ -43,7 +43,7 @@
 //! * [`version_store`]: versions, locks and intents, in Redis or in memory;
 //! * [`broker`]: RabbitMQ, or in memory;
 //! * [`links`]: chooses them by the URLs;
-//! * [`database`], [`schema`]: the app's database as an adapter offers it, and the protocol's own tables.
+//! * [`database`], [`schema`], [`unseen`]: the app's database as an adapter offers it, the protocol's own tables, and writers that no adapter can see.
 //!
 //! Around them: [`config`], [`error`], [`metrics`], `cli` (the `promiscuous` command) and `tower` (a context for each request).
 #![deny(missing_docs)]
@@ -69,4 +69,5 @@ pub mod schema;
 pub mod subscriber;
 #[cfg(feature = "tower")]
 pub mod tower;
+pub mod unseen;
 pub mod version_store;

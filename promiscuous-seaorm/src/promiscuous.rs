@@ -11,6 +11,7 @@ use promiscuous_core::publisher::{Publisher, PublisherSettings};
 use promiscuous_core::schema::create_tables;
 use promiscuous_core::subscriber::scheduler::Consistency;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
+use promiscuous_core::unseen::unseen_writers;
 use sea_orm::DatabaseConnection;
 
 use crate::applier::ApplyOptions;
@@ -134,6 +135,12 @@ impl Promiscuous {
         let mut endpoints: Vec<_> = published.iter().map(|model| model.endpoint.clone()).collect();
         endpoints.sort_unstable();
         tracing::info!(app = %self.config.app, ?endpoints, "publishing");
+        match self.unseen_writers(&db).await {
+            Ok(found) => found.iter().for_each(|sentence| tracing::warn!("{sentence}")),
+            Err(error) => {
+                tracing::debug!(%error, "the schema does not tell what writes behind the connection's back")
+            }
+        }
         let publisher = Publisher::start(
             settings,
             endpoints,
@@ -143,6 +150,17 @@ impl Promiscuous {
         )
         .await?;
         Ok(PromiscuousConnection::new(db, published, Some(publisher), self.capture.clone()))
+    }
+
+    /// What writes published tables without passing through the connection, as far as the schema tells: a sentence for each
+    /// trigger and each cascading foreign key. [`wrap`](Self::wrap) logs them as warnings.
+    ///
+    /// # Errors
+    /// When the database's catalog cannot be read, or the declarations contradict each other.
+    pub async fn unseen_writers(&self, db: &DatabaseConnection) -> Result<Vec<String>, Error> {
+        let published = self.models.published(&self.config.app)?;
+        let tables: Vec<String> = published.iter().map(|model| model.table.clone()).collect();
+        Ok(unseen_writers(plain(db.clone()).as_ref(), &tables).await?)
     }
 
     /// A subscriber that keeps this app's database up to date once it runs: `promiscuous subscribe` inside of the program.

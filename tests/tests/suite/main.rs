@@ -14,5 +14,6 @@ mod harness;
 mod keys;
 mod partial;
 mod replica;
+mod unseen;
 mod version_stores;
 mod wire_format;
