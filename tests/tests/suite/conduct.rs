@@ -326,11 +326,10 @@ mod faults {
     async fn given(
         amqp_url: &str,
         redis_url: &str,
-        classic: &str,
     ) -> (Publishing, PromiscuousConnection, Subscribing, Process) {
         let publishing = Publishing::on(amqp_url, redis_url).await;
         let subscribing = publishing.subscribing(&["counter", "user"]).await;
-        let process = subscribing.process().env("PROMISCUOUS_CLASSIC_QUEUE", classic).spawn();
+        let process = subscribing.process().spawn();
         subscribing.bound().await;
         let db = publishing.connect(8).await;
         for id in 1..=COUNTERS {
@@ -368,19 +367,24 @@ mod faults {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_write_fails_while_rabbitmq_restarts_and_everything_arrives_when_it_is_back() {
         let servers = PrivateServers::new(&[Server::RabbitMq]).await;
-        rabbitmq_goes_and_comes(&servers, "false", async || servers.shut_down(Server::RabbitMq).await).await;
+        rabbitmq_goes_and_comes(&servers, async || servers.shut_down(Server::RabbitMq).await).await;
     }
 
-    /// With a classic queue: the quorum queue of a single node that was killed had no leader for more than 30 s (seen with 3.10.8).
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_write_fails_while_rabbitmq_is_dead_and_everything_arrives_when_it_is_back() {
         let servers = PrivateServers::new(&[Server::RabbitMq]).await;
-        rabbitmq_goes_and_comes(&servers, "true", async || servers.kill(&[Server::RabbitMq]).await).await;
+        rabbitmq_goes_and_comes(&servers, async || {
+            // RabbitMQ 3.10 registers a new quorum queue in a file that it caches for about three seconds. A node that is killed
+            // within them forgets the registration, and its queue never finds a leader. Nothing tells when it is written.
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            servers.kill(&[Server::RabbitMq]).await;
+        })
+        .await;
     }
 
-    async fn rabbitmq_goes_and_comes(servers: &PrivateServers, classic: &str, go: impl AsyncFnOnce()) {
+    async fn rabbitmq_goes_and_comes(servers: &PrivateServers, go: impl AsyncFnOnce()) {
         let amqp_url = servers.url(Server::RabbitMq);
-        let (publishing, db, subscribing, _process) = given(&amqp_url, &servers::redis_url(), classic).await;
+        let (publishing, db, subscribing, _process) = given(&amqp_url, &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
         let (written, ()) = tokio::join!(load(&db, stopped, false), async {
             goes_on(&subscribing).await;
@@ -412,7 +416,7 @@ mod faults {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_subscriber_s_redis_keys_may_vanish_under_load() {
         let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers::redis_url(), "false").await;
+            given(&servers::amqp_url(), &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
         let (written, ()) = tokio::join!(load(&db, stopped, false), async {
             for _ in 0..5 {
@@ -428,7 +432,7 @@ mod faults {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_publisher_s_redis_keys_may_vanish_under_load() {
         let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers::redis_url(), "false").await;
+            given(&servers::amqp_url(), &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
         let ((written, failed), ()) = tokio::join!(load(&db, stopped, true), async {
             for _ in 0..5 {
@@ -468,7 +472,7 @@ mod faults {
     async fn a_redis_that_is_killed_and_comes_back_empty_loses_no_write() {
         let servers = PrivateServers::new(&[Server::Redis]).await;
         let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers.url(Server::Redis), "false").await;
+            given(&servers::amqp_url(), &servers.url(Server::Redis)).await;
         let (stop, stopped) = watch::channel(false);
         let ((written, failed), ()) = tokio::join!(load(&db, stopped, true), async {
             goes_on(&subscribing).await;
