@@ -5,7 +5,8 @@
 
 use crate::database::{Database, DatabaseError, Dialect, Sql, SqlType, SqlValue};
 
-/// One sentence for each trigger on these tables, and for each foreign key that writes their rows.
+/// One sentence for each trigger on these tables, for each foreign key that writes their rows, and for each column that the
+/// database changes by itself.
 ///
 /// # Errors
 /// When the database's catalog cannot be read.
@@ -27,6 +28,14 @@ pub async fn unseen_writers(
             "rows of the published table `{table}` are changed or deleted by the database through the foreign key `{key}` (CASCADE, SET \
              NULL or SET DEFAULT): that is not published; delete and change them in the program instead"
         ));
+    }
+    if database.dialect() == Dialect::Mysql {
+        for (table, column) in pairs(database, own_changes(tables)).await? {
+            found.push(format!(
+                "the database itself changes `{column}` of the published table `{table}` with every update: an update that sets no \
+                 published column is not published; set the column in the program instead"
+            ));
+        }
     }
     Ok(found)
 }
@@ -73,6 +82,17 @@ fn cascades(dialect: Dialect, tables: &[String]) -> Sql {
                  OR f.on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT')) AND m.name IN "
             }
         },
+    );
+    sql.bind_list(tables.iter().map(String::as_str)).push(" ORDER BY 1, 2");
+    sql
+}
+
+/// `ON UPDATE CURRENT_TIMESTAMP`, which only MariaDB and MySQL have.
+fn own_changes(tables: &[String]) -> Sql {
+    let mut sql = Sql::new(
+        Dialect::Mysql,
+        "SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR) FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND extra LIKE '%on update%' AND table_name IN ",
     );
     sql.bind_list(tables.iter().map(String::as_str)).push(" ORDER BY 1, 2");
     sql

@@ -327,7 +327,9 @@ impl Worker {
     /// window is doubled; until blocked messages can be parked, that is what keeps a late cause from stalling everything.
     fn window_is_stuck(&mut self) -> bool {
         let full = self.held.len() >= usize::from(self.window);
-        if !full || self.scheduler.blocked_len() < self.held.len() || self.window == u16::MAX {
+        // While keys are being loaded, perhaps because Redis is away, nobody knows what is blocked.
+        let blocked = self.loads.is_empty() && self.scheduler.blocked_len() >= self.held.len();
+        if !full || !blocked || self.window == u16::MAX {
             self.stuck = 0;
             return false;
         }

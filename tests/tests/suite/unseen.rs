@@ -105,3 +105,21 @@ async fn on_mariadb_triggers_and_cascades_are_told() {
 async fn on_sqlite_triggers_and_cascades_are_told() {
     triggers_and_cascades_on_published_tables_are_told(Kind::Sqlite).await;
 }
+
+#[tokio::test]
+async fn on_mariadb_columns_that_change_by_themselves_are_told() {
+    // Given a published table with a column that every update changes,
+    let db = Kind::MariaDb.create().await.connect(1).await;
+    let table = "CREATE TABLE parents (id BIGINT PRIMARY KEY, name VARCHAR(40) NOT NULL, \
+                 seen TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6))";
+    db.execute_unprepared(table).await.unwrap();
+    let config = Config::embedded(&unique_app("unseen"), "unseen").unwrap();
+    let promiscuous = Promiscuous::new(config).unwrap().models(Models::new().publish::<parent::Entity>());
+    // When the schema is looked at, then it tells.
+    let told = promiscuous.unseen_writers(&db).await.unwrap();
+    let [column] = told.as_slice() else { panic!("{told:?}") };
+    assert!(
+        column.starts_with("the database itself changes `seen` of the published table `parents`"),
+        "{column}"
+    );
+}
