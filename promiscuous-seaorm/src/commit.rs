@@ -1,12 +1,12 @@
 //! What a transaction's commit calls: the publisher, or nothing at all.
 
 use promiscuous_core::context::Context;
-use promiscuous_core::database::{Sql, SqlValue};
-use promiscuous_core::error::Error;
+use promiscuous_core::error::{Error, chain};
 use promiscuous_core::operation::Operation;
 use promiscuous_core::publisher::{Pending, Publisher};
-use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, DbErr, Statement};
+
+use crate::database::statement;
 
 /// Where operations go.
 #[derive(Clone)]
@@ -88,26 +88,9 @@ impl Bumped {
     }
 }
 
-fn statement(sql: Sql, backend: DbBackend) -> Statement {
-    let values = sql.values.into_iter().map(|value| match value {
-        SqlValue::Int(value) => Value::from(value),
-        SqlValue::Text(value) => Value::from(value),
-        // The outbox's columns are all NOT NULL.
-        SqlValue::Null => Value::String(None),
-    });
-    Statement::from_sql_and_values(backend, sql.text, values)
-}
-
 /// SeaORM's errors are the only ones its traits can give. The whole chain of causes is kept as text.
 pub(crate) fn db_err(error: &Error) -> DbErr {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    DbErr::Custom(text)
+    DbErr::Custom(chain(error))
 }
 
 #[cfg(test)]

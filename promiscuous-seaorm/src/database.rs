@@ -101,7 +101,7 @@ fn dialect(backend: DbBackend) -> Dialect {
 }
 
 async fn execute(connection: &impl ConnectionTrait, sql: Sql) -> Result<u64, DatabaseError> {
-    let statement = statement(connection, sql);
+    let statement = statement(sql, connection.get_database_backend());
     let result = connection.execute_raw(statement).await.map_err(database_error)?;
     Ok(result.rows_affected())
 }
@@ -111,17 +111,19 @@ async fn query(
     sql: Sql,
     columns: &[SqlType],
 ) -> Result<Vec<SqlRow>, DatabaseError> {
-    let rows = connection.query_all_raw(statement(connection, sql)).await.map_err(database_error)?;
+    let statement = statement(sql, connection.get_database_backend());
+    let rows = connection.query_all_raw(statement).await.map_err(database_error)?;
     rows.iter().map(|row| read(row, columns)).collect()
 }
 
-fn statement(connection: &impl ConnectionTrait, sql: Sql) -> Statement {
+/// Core's SQL as SeaORM runs it.
+pub(crate) fn statement(sql: Sql, backend: DbBackend) -> Statement {
     let values = sql.values.into_iter().map(|value| match value {
         SqlValue::Int(value) => Value::from(value),
         SqlValue::Text(value) => Value::from(value),
         SqlValue::Null => Value::String(None),
     });
-    Statement::from_sql_and_values(connection.get_database_backend(), sql.text, values)
+    Statement::from_sql_and_values(backend, sql.text, values)
 }
 
 fn read(row: &QueryResult, columns: &[SqlType]) -> Result<SqlRow, DatabaseError> {
