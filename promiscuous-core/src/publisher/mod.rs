@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::dependency::{Dependencies, Version};
 use crate::error::Error;
 use crate::key::Endpoint;
-use crate::message::Message;
+use crate::message::{MAX_MESSAGE_BYTES, Message};
 use crate::operation::{Operation, coalesce};
 use crate::registry::check_published;
 use crate::version_store::{Bump, StoreError, VersionStore};
@@ -172,6 +172,13 @@ impl Publisher {
         let text = message
             .encode()
             .map_err(|error| Error::Publisher(format!("an attribute cannot be written as JSON: {error}")))?;
+        // Now, while the transaction can still be rolled back: no broker and no subscriber would take it.
+        if text.len() > MAX_MESSAGE_BYTES {
+            return Err(Error::Publisher(format!(
+                "its message has {} bytes, and at most {MAX_MESSAGE_BYTES} can be sent: write fewer or smaller rows in one transaction",
+                text.len()
+            )));
+        }
         let committed = Committed::new(&message, text.clone().into(), false);
         let context = context.map(|context| (context.clone(), causes));
         Ok(Some(Pending { unsettled, committed, text, context, written }))

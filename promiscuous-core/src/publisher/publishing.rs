@@ -102,11 +102,16 @@ async fn delete(inner: &Inner, ops: Vec<Uuid>) {
 
 /// Finishes and publishes; **an outbox row goes only after the confirm, and after *finish* has succeeded.**
 /// What fails keeps its row, and the sweeper comes back to it.
+///
+/// # Errors
+/// When nothing could be published.
 pub(super) async fn publish(inner: &Inner, batch: Vec<Committed>) -> Result<(), String> {
     let Published { messages, tombstones, failure } = confirmed(inner, &batch).await?;
     inner.outbox.delete(&messages).await.map_err(|error| error.to_string())?;
     inner.outbox.keep_as_fences(&tombstones).await.map_err(|error| error.to_string())?;
-    failure.map_or(Ok(()), Err)
+    // One message that the broker does not take must not hold up those behind it.
+    let nothing = messages.is_empty() && tombstones.is_empty();
+    failure.filter(|_| nothing).map_or(Ok(()), Err)
 }
 
 /// What is finished and confirmed.

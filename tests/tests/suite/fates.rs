@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use promiscuous_core::message::Message;
 use promiscuous_tests::entities::publishing;
 use promiscuous_tests::unique_app;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, Set};
@@ -99,6 +100,31 @@ async fn a_write_that_the_database_refuses_publishes_nothing() {
         messages.iter().find(|m| m.dependencies.as_ref().unwrap().write[0].previous == Some(dummy.version));
     let attributes = last.expect("the write after it").operations[0].attributes.as_ref().unwrap();
     assert_eq!(attributes.get("n").map(ToString::to_string).as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_write_whose_message_is_too_large_is_rolled_back_and_holds_nobody_up() {
+    // Given a row that no broker would take,
+    let publishing = Publishing::new().await;
+    let mut tap = publishing.tap().await;
+    let db = publishing.connect(4).await;
+    let save = async |name: String| {
+        let (name, secret) = (Set(name), Set("secret".to_owned()));
+        publishing::user::ActiveModel { id: Set(1), name, revision: Set(0), secret }.insert(&db).await
+    };
+    request("too large", async {
+        // when it is written, then it is refused with advice, and is not there:
+        let refused = save("x".repeat(17 << 20)).await.unwrap_err().to_string();
+        assert!(refused.contains("write fewer or smaller rows"), "{refused}");
+        save("small".into()).await.unwrap();
+    })
+    .await;
+    // its versions are consumed by a dummy, and the next write of the same row comes after that.
+    let messages = [tap.message().await, tap.message().await];
+    let dummy = messages.iter().find(|m| m.operations.is_empty()).expect("a dummy");
+    let small = messages.iter().find(|m| !m.operations.is_empty()).expect("the small one");
+    let chain = |message: &Message| message.dependencies.as_ref().unwrap().write[0].clone();
+    assert_eq!(chain(small).previous, Some(chain(dummy).version));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
