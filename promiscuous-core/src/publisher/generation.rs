@@ -115,3 +115,6 @@ impl Generation {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
