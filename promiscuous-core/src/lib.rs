@@ -43,12 +43,14 @@
 //! * [`version_store`]: versions, locks and intents, in Redis or in memory;
 //! * [`broker`]: RabbitMQ, or in memory;
 //! * [`links`]: chooses them by the URLs;
+//! * [`blocking`]: the same for callers without `async`;
 //! * [`database`], [`schema`], [`unseen`]: the app's database as an adapter offers it, the protocol's own tables, and writers that no adapter can see.
 //!
 //! Around them: [`config`], [`error`], [`metrics`], `cli` (the `promiscuous` command) and `tower` (a context for each request).
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 pub mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
