@@ -123,6 +123,7 @@ mod recording;
 mod row;
 mod settings;
 mod statement;
+mod steady;
 mod stream;
 pub mod subscription;
 mod transaction;

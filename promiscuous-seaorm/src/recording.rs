@@ -9,8 +9,9 @@ use promiscuous_core::operation::Operation;
 use sea_orm::DbErr;
 use tokio::sync::OwnedMutexGuard;
 
-/// The right to use the connection.
-pub(crate) type Turn = OwnedMutexGuard<()>;
+/// The right to use the connection. It is shared with a statement that goes on in the background.
+#[derive(Clone)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedMutexGuard<()>>);
 
 pub(crate) struct Recording {
     levels: Mutex<Levels>,
@@ -48,12 +49,12 @@ impl Recording {
 
     /// Waits for the connection, in order to roll back.
     pub async fn turn_to_end(&self) -> Turn {
-        Arc::clone(&self.turn).lock_owned().await
+        Turn(Arc::new(Arc::clone(&self.turn).lock_owned().await))
     }
 
     /// The connection, if it is free.
     pub fn turn_now(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok()
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| Turn(Arc::new(guard)))
     }
 
     /// How many levels are open: 1 in a transaction without savepoints.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use promiscuous_core::operation::{Attributes, Operation, OperationKind};
 use sea_orm::sea_query::{ConditionHolder, Value};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 
 use crate::model::PublishedModel;
 use crate::statement::KeySet;
 use crate::statement::condition::{copy_onto, one_of};
+use crate::steady::SteadyTransaction;
 
 /// Keys in one statement: databases limit the number of bound values.
 const KEYS_AT_ONCE: usize = 500;
@@ -21,7 +22,7 @@ pub(crate) struct Row {
 
 /// The primary keys of the rows that match a condition, locked: their ids, and their values.
 pub(crate) async fn lock_keys(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     condition: &ConditionHolder,
     limit: usize,
@@ -79,7 +80,7 @@ fn values(row: &QueryResult, column: &str) -> Vec<Value> {
 /// The rows of a set that exist, in the set's order. With `lock` nobody else can change them before this transaction
 /// ends, and what others have committed meanwhile is seen whatever the isolation level.
 pub(crate) async fn find(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     set: &KeySet,
     lock: bool,
