@@ -31,6 +31,18 @@ extern crate self as promiscuous_diesel;
 pub mod applier;
 pub mod attribute;
 pub mod backend;
+#[cfg(all(
+    test,
+    feature = "postgres",
+    feature = "mysql",
+    feature = "sqlite",
+    feature = "chrono",
+    feature = "time",
+    feature = "numeric",
+    feature = "json",
+    feature = "uuid"
+))]
+mod derive_tests;
 pub mod model;
 pub mod models;
 pub mod publication;
