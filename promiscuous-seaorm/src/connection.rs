@@ -18,10 +18,10 @@ use crate::capture::{Admitted, Capture, Queried};
 use crate::commit::CommitPath;
 use crate::model::PublishedModels;
 use crate::reads::remember;
-use crate::settings::CaptureSettings;
 use crate::statement::Route;
 use crate::steady::{Steady, steadily, to_its_end};
 use crate::transaction::{Origin, PromiscuousTransaction};
+use promiscuous_core::capture::CaptureSettings;
 
 /// A connection pool that publishes what is written through it, and remembers what is read.
 ///

@@ -7,10 +7,10 @@ use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult};
 use crate::capture::within_limit;
 use crate::model::PublishedModel;
 use crate::row::{destroyed, find, lock_keys, operation, read};
-use crate::settings::CaptureSettings;
 use crate::statement::condition::{narrow, one_of};
 use crate::statement::{KeySet, Returned, Rows, Write};
 use crate::steady::SteadyTransaction;
+use promiscuous_core::capture::CaptureSettings;
 
 /// Why a write failed.
 pub(crate) enum Failure {

@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut db = app.pool(1)?.get()?;
             let (customer, cents) = (customer.parse()?, cents.parse()?);
             // What is read inside of a context causes what is written inside of it.
-            let invoice = Context::new("billing/charge").sync_scope(|| charge(&mut db, customer, cents, text))?;
+            let invoice =
+                Context::new("billing/charge").sync_scope(|| charge(&mut db, customer, cents, text))?;
             println!("invoice {} over {} cents", invoice.id, invoice.cents);
             // What was committed is published now, rather than by the next process.
             app.shut_down(Duration::from_secs(10));
