@@ -15,7 +15,7 @@ use super::{Bakery, cake as named};
 use crate::commit::CommitPath;
 use crate::connection::PromiscuousConnection;
 use crate::fixtures::{cake, models};
-use crate::settings::CaptureSettings;
+use promiscuous_core::capture::CaptureSettings;
 
 /// Interrupts the work at each answer of each server. A new connection each time has every statement to prepare again.
 async fn interrupt(work: impl AsyncFn(&PromiscuousConnection) -> Result<(), DbErr>) {
