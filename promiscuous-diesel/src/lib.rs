@@ -27,12 +27,27 @@
 extern crate self as promiscuous_diesel;
 
 pub mod backend;
+mod capture;
+mod commit;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
+mod cursor;
+pub mod error;
 pub mod model;
+mod query;
+mod reads;
+mod recording;
 pub mod row;
 pub mod statement;
 pub mod subscription;
+mod write;
 
+#[cfg(feature = "postgres")]
+pub use connection::TransactionBuilder;
+pub use connection::{Promiscuous, PromiscuousTransactionManager};
 pub use promiscuous_core as core;
+pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;

@@ -14,8 +14,6 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use glue::{Capturing, Doubt};
-#[cfg(feature = "mysql")]
-pub(crate) use mysql::Server;
 
 /// A backend of Diesel's whose writes can be captured: PostgreSQL, MySQL and MariaDB, SQLite.
 pub trait PromiscuousBackend:
