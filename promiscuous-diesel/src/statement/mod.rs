@@ -142,6 +142,3 @@ pub struct Refusal {
     /// What to do instead, as a sentence.
     pub advice: String,
 }
-
-mod stand_in;
-pub use stand_in::Planner;
