@@ -4,6 +4,7 @@ use diesel::backend::{Backend, DieselReserveSpecialization};
 use promiscuous_core::database::Dialect;
 
 use crate::connection::Wrapped;
+use crate::models::{DerivedPublish, DerivedSubscribe};
 
 mod glue;
 #[cfg(feature = "mysql")]
@@ -24,22 +25,41 @@ pub trait PromiscuousBackend:
 
     /// The dialect of its SQL.
     const DIALECT: Dialect;
+
+    /// The models that derive `Publish` for it.
+    #[doc(hidden)]
+    fn derived_publish() -> Vec<&'static DerivedPublish<Self>>;
+
+    /// The models that derive `Subscribe` for it.
+    #[doc(hidden)]
+    fn derived_subscribe() -> Vec<&'static DerivedSubscribe<Self>>;
+}
+
+/// What is known of a backend; its derived models are collected by the linker, for each of them apart.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+macro_rules! backend {
+    ($backend:ty, $connection:ty, $dialect:ident) => {
+        inventory::collect!(DerivedPublish<$backend>);
+        inventory::collect!(DerivedSubscribe<$backend>);
+
+        impl PromiscuousBackend for $backend {
+            type Connection = $connection;
+            const DIALECT: Dialect = Dialect::$dialect;
+
+            fn derived_publish() -> Vec<&'static DerivedPublish<Self>> {
+                inventory::iter::<DerivedPublish<Self>>().collect()
+            }
+
+            fn derived_subscribe() -> Vec<&'static DerivedSubscribe<Self>> {
+                inventory::iter::<DerivedSubscribe<Self>>().collect()
+            }
+        }
+    };
 }
 
 #[cfg(feature = "postgres")]
-impl PromiscuousBackend for diesel::pg::Pg {
-    type Connection = diesel::PgConnection;
-    const DIALECT: Dialect = Dialect::Postgres;
-}
-
+backend!(diesel::pg::Pg, diesel::PgConnection, Postgres);
 #[cfg(feature = "mysql")]
-impl PromiscuousBackend for diesel::mysql::Mysql {
-    type Connection = diesel::MysqlConnection;
-    const DIALECT: Dialect = Dialect::Mysql;
-}
-
+backend!(diesel::mysql::Mysql, diesel::MysqlConnection, Mysql);
 #[cfg(feature = "sqlite")]
-impl PromiscuousBackend for diesel::sqlite::Sqlite {
-    type Connection = diesel::SqliteConnection;
-    const DIALECT: Dialect = Dialect::Sqlite;
-}
+backend!(diesel::sqlite::Sqlite, diesel::SqliteConnection, Sqlite);

@@ -112,9 +112,25 @@ fn ignored_rows_are_not_published_and_new_ones_are() {
         Ok(1)
     );
     assert!(said(ignoring(db, vec![named("a"), named("b")])).contains("refused before it ran"));
+    // Diesel writes this as `ON DUPLICATE KEY UPDATE id = id`.
+    let doing_nothing = |db: &mut Promiscuous<Inner>, rows: Vec<NewCake>| {
+        diesel::insert_into(cake::table).values(rows).on_conflict_do_nothing().execute(db)
+    };
+    doing_nothing(db, vec![coded("by code", "c")]).unwrap();
+    doing_nothing(db, vec![known(60, "by no code")]).unwrap();
+    doing_nothing(db, vec![known(60, "by key")]).unwrap();
+    doing_nothing(db, vec![known(60, "by key"), known(61, "new")]).unwrap();
+    doing_nothing(db, vec![coded("generated", "g")]).unwrap();
+    let generated: i32 = cake::table.filter(cake::code.eq("g")).select(cake::id).first(db).unwrap();
     let fresh: i32 = cake::table.filter(cake::code.eq("d")).select(cake::id).first(db).unwrap();
-    let expected =
-        ["create cake/2 two".to_owned(), format!("create cake/{fresh} fresh"), "create cake/51 new".into()];
+    let expected = [
+        "create cake/2 two".to_owned(),
+        format!("create cake/{fresh} fresh"),
+        "create cake/51 new".into(),
+        "create cake/60 by no code".into(),
+        "create cake/61 new".into(),
+        format!("create cake/{generated} generated"),
+    ];
     assert_eq!(bakery.published(), expected);
 }
 
@@ -142,6 +158,20 @@ fn generated_keys_are_evenly_spaced_and_never_those_of_an_earlier_insert() {
             .get_result(&mut bakery.db)
             .unwrap();
     assert_eq!(id, 0);
+}
+
+#[test]
+fn rows_are_written_in_the_order_that_the_statement_asks_for() {
+    let Some(mut bakery) = bakery() else { return };
+    for (id, code) in [(1, "1"), (2, "2"), (3, "3")] {
+        add(&mut bakery.db, NewCake { id: Some(id), ..coded("x", code) }).unwrap();
+    }
+    bakery.published();
+    let shift = "UPDATE cake SET code = code + 1 WHERE name = 'x' ORDER BY code";
+    assert!(said(diesel::sql_query(shift).execute(&mut bakery.db)).contains("Duplicate"));
+    let shift = format!("{shift} DESC");
+    assert_eq!(diesel::sql_query(shift).execute(&mut bakery.db), Ok(3));
+    assert_eq!(bakery.published(), ["update cake/1 x; update cake/2 x; update cake/3 x"]);
 }
 
 #[test]
