@@ -5,6 +5,8 @@ use serde_json::Value as Json;
 
 use crate::backend::PromiscuousBackend;
 
+pub use promiscuous_core::apply::{SetterResult, Unfit};
+
 /// The declaration of a subscribed model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscribeDeclaration {
@@ -22,17 +24,10 @@ pub struct SubscribeDeclaration {
     pub id_columns: Vec<&'static str>,
     /// Whether they are a foreign key, and the primary key is the local database's own.
     pub foreign_key: bool,
+    /// Whether that foreign key is text, which keeps a composite id as it is written.
+    pub keeps_whole_id: bool,
     /// The table, for messages to people.
     pub table: String,
-}
-
-/// Why a value could not be taken. Never tells the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// It is not of the expected form.
-    Expected(String),
-    /// The setter said no.
-    Refused(String),
 }
 
 /// What `#[derive(Subscribe)]` says about a model. Implemented by the derive.
