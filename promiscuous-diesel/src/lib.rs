@@ -27,10 +27,17 @@
 extern crate self as promiscuous_diesel;
 
 pub mod backend;
+mod database;
+pub mod database_error;
 pub mod model;
+mod pool;
 pub mod row;
+#[doc(hidden)]
+pub mod sql;
 pub mod statement;
 pub mod subscription;
+#[cfg(test)]
+mod test_databases;
 
 pub use promiscuous_core as core;
 pub use promiscuous_core::config::Config;

@@ -179,7 +179,8 @@ fn a_context_reaches_blocking_code() {
     let (outer, inner) = (Context::new("outer"), Context::new("inner"));
     outer.sync_scope(|| {
         assert_eq!(inner.sync_scope(name).as_deref(), Some("inner"));
-        let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| inner.sync_scope(|| panic!("on purpose"))));
+        let panicked =
+            std::panic::catch_unwind(AssertUnwindSafe(|| inner.sync_scope(|| panic!("on purpose"))));
         assert!(panicked.is_err());
         assert_eq!(name().as_deref(), Some("outer"));
         let other = std::thread::spawn(move || name().is_none());
