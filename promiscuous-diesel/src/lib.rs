@@ -18,7 +18,7 @@
 //!
 //! From a message to a row:
 //!
-//! * `applier`: find, set, and insert, update or delete, with the model's callbacks around it;
+//! * [`applier`]: find, set, and insert, update or delete, with the model's callbacks around it;
 //! * [`attribute`]: between Rust values and JSON;
 //! * `database`: the app's database as core sees it.
 #![deny(missing_docs)]
@@ -26,6 +26,7 @@
 
 extern crate self as promiscuous_diesel;
 
+pub mod applier;
 pub mod backend;
 mod database;
 pub mod database_error;

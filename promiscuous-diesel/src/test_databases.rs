@@ -49,6 +49,11 @@ impl TestDatabase {
         connection
     }
 
+    /// A connection that changes are applied through.
+    pub(crate) fn connect_wrapped<DB: PromiscuousBackend>(&self) -> Connection<DB> {
+        self.connect::<DB>()
+    }
+
     /// With the promiscuous tables and these.
     pub(crate) fn create<DB: PromiscuousBackend>(&self, tables: &str) {
         let mut connection = self.connect::<DB>();
