@@ -5,6 +5,7 @@
 //! connection never changes hands, and when whoever began the transaction is gone, at whatever await, the channel ends and the
 //! thread rolls back.
 
+mod backend;
 #[cfg(test)]
 mod tests;
 
@@ -12,20 +13,33 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use async_trait::async_trait;
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::TransactionManager;
 use diesel::r2d2::{Pool, PoolError, PooledConnection};
+use promiscuous_core::config::SecretUrl;
 use promiscuous_core::context::Context;
 use promiscuous_core::database::{
     ApplyError, Database, DatabaseError, DatabaseErrorKind, Dialect, Sql, SqlRow, SqlType, Transaction,
 };
+use promiscuous_core::error::Error;
 use promiscuous_core::operation::Operation;
 use tokio::sync::oneshot;
 
 use crate::backend::PromiscuousBackend;
 use crate::database_error::database_error;
-use crate::pool::Manager;
+use crate::pool::{Manager, open};
 use crate::sql;
 use crate::subscription::Connection;
+
+pub use backend::DatabaseBackend;
+
+/// A database that core uses for its own tables only.
+pub(crate) fn plain<DB: PromiscuousBackend>(
+    url: SecretUrl,
+    connections: u32,
+) -> Result<Arc<dyn Database>, Error> {
+    let pool = open(Manager::<DB>::plain(url)?, connections)?;
+    Ok(Arc::new(DieselDatabase::new(pool, |_, _| Ok(()))))
+}
 
 /// A pool's connection.
 type Pooled<DB> = PooledConnection<Manager<DB>>;
@@ -69,12 +83,12 @@ impl<DB: PromiscuousBackend> Database for DieselDatabase<DB> {
     }
 
     async fn execute(&self, sql: Sql) -> Result<u64, DatabaseError> {
-        self.run(move |connection| sql::execute(&mut **connection, &sql)).await
+        self.run(move |connection| sql::execute(connection.inner(), sql)).await
     }
 
     async fn query(&self, sql: Sql, columns: &[SqlType]) -> Result<Vec<SqlRow>, DatabaseError> {
         let columns = columns.to_vec();
-        self.run(move |connection| sql::query(&mut **connection, &sql, &columns)).await
+        self.run(move |connection| sql::query(connection.inner(), sql, &columns)).await
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, DatabaseError> {
@@ -123,23 +137,21 @@ impl<DB: PromiscuousBackend> Drop for Open<DB> {
     }
 }
 
+/// Diesel's transactions on the app's connections.
+type Transactions<DB> = <Connection<DB> as diesel::Connection>::TransactionManager;
+
 fn begin<DB: PromiscuousBackend>(connection: &mut Connection<DB>) -> diesel::QueryResult<()> {
-    AnsiTransactionManager::begin_transaction_sql(connection, DB::BEGIN)
+    connection.begin_with(DB::BEGIN.unwrap_or("BEGIN"))
 }
 
 fn commit<DB: PromiscuousBackend>(connection: &mut Connection<DB>) -> diesel::QueryResult<()> {
-    AnsiTransactionManager::commit_transaction(connection)
+    Transactions::<DB>::commit_transaction(connection)
 }
 
 /// Rolls back whatever is open, savepoints that the model's own code left behind included.
 fn roll_back<DB: PromiscuousBackend>(connection: &mut Connection<DB>) -> diesel::QueryResult<()> {
-    while <AnsiTransactionManager as TransactionManager<Connection<DB>>>::transaction_manager_status_mut(
-        connection,
-    )
-    .transaction_depth()?
-    .is_some()
-    {
-        AnsiTransactionManager::rollback_transaction(connection)?;
+    while Transactions::<DB>::transaction_manager_status_mut(connection).transaction_depth()?.is_some() {
+        Transactions::<DB>::rollback_transaction(connection)?;
     }
     Ok(())
 }
@@ -175,12 +187,14 @@ impl<DB: PromiscuousBackend> DieselTransaction<DB> {
 #[async_trait]
 impl<DB: PromiscuousBackend> Transaction for DieselTransaction<DB> {
     async fn execute(&mut self, sql: Sql) -> Result<u64, DatabaseError> {
-        self.ask(move |connection| sql::execute(connection, &sql)).await?.map_err(database_error)
+        self.ask(move |connection| sql::execute(connection.inner(), sql)).await?.map_err(database_error)
     }
 
     async fn query(&mut self, sql: Sql, columns: &[SqlType]) -> Result<Vec<SqlRow>, DatabaseError> {
         let columns = columns.to_vec();
-        self.ask(move |connection| sql::query(connection, &sql, &columns)).await?.map_err(database_error)
+        self.ask(move |connection| sql::query(connection.inner(), sql, &columns))
+            .await?
+            .map_err(database_error)
     }
 
     async fn apply(&mut self, operation: &Operation) -> Result<(), ApplyError> {

@@ -8,13 +8,15 @@
 //! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections;
 //! * `cli`: the `promiscuous` command;
 //! * [`models`]: which models an app publishes and subscribes to;
-//! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of a model.
+//! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of a model;
+//! * [`backend`]: what is known of PostgreSQL, MySQL and MariaDB, and SQLite.
 //!
 //! From a write to a message:
 //!
 //! * [`statement`]: understands a statement's text before it runs, and plans it or refuses it;
 //! * `connection`: runs it according to the plan and collects its rows;
-//! * `commit`: bump, outbox, COMMIT, in the protocol's order.
+//! * `commit`: bump, outbox, COMMIT, in the protocol's order;
+//! * [`row`], [`publication`]: a row as an operation of an endpoint.
 //!
 //! From a message to a row:
 //!
@@ -27,20 +29,51 @@
 extern crate self as promiscuous_diesel;
 
 pub mod applier;
+pub mod attribute;
 pub mod backend;
+mod capture;
+mod commit;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
+mod cursor;
 mod database;
 pub mod database_error;
+pub mod error;
 pub mod model;
+pub mod models;
 mod pool;
+pub mod publication;
+mod query;
+mod reads;
+mod recording;
 pub mod row;
-#[doc(hidden)]
-pub mod sql;
+mod sql;
 pub mod statement;
 pub mod subscription;
 #[cfg(test)]
 mod test_databases;
+mod write;
 
+#[doc(hidden)]
+pub mod __private;
+
+pub use attribute::{Attribute, IdPart};
+#[cfg(feature = "postgres")]
+pub use connection::TransactionBuilder;
+pub use connection::{Promiscuous, PromiscuousTransactionManager, Wrapped};
+pub use model::Publish;
+pub use models::Models;
+pub use pool::{ConnectError, Manager};
 pub use promiscuous_core as core;
+pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
+#[cfg(feature = "tower")]
+pub use promiscuous_core::tower::ContextLayer;
+pub use promiscuous_macros::{
+    DieselAttribute as Attribute, DieselIdPart as IdPart, DieselPublish as Publish,
+    DieselSubscribe as Subscribe,
+};
+pub use subscription::{Callbacks, Subscribe};

@@ -1,32 +1,52 @@
 //! Pools of connections.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, R2D2Connection};
 use diesel::{Connection as _, ConnectionError};
+use promiscuous_core::capture::CaptureSettings;
 use promiscuous_core::config::SecretUrl;
 use promiscuous_core::database::{DatabaseError, DatabaseErrorKind, Dialect};
+use promiscuous_core::error::Error;
 
 use crate::backend::PromiscuousBackend;
-use crate::subscription::Connection;
+use crate::capture::Capture;
+use crate::commit::CommitPath;
+use crate::connection::Promiscuous;
+use crate::database_error::kind_of;
+use crate::model::PublishedModels;
 
 /// How long one waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes connections for an r2d2 pool.
+/// Makes wrapped connections for an r2d2 pool. From [`Running::manager`](crate::Running::manager).
 pub struct Manager<DB: PromiscuousBackend> {
     /// Where to.
     url: SecretUrl,
-    backend: PhantomData<fn() -> DB>,
+    /// What all connections of the app have in common.
+    capture: Arc<Capture<DB>>,
+    /// Whether connections are set up as this crate needs its own; an app's are its own affair.
+    set_up: bool,
 }
 
 impl<DB: PromiscuousBackend> Manager<DB> {
+    pub(crate) fn new(url: SecretUrl, capture: Arc<Capture<DB>>) -> Self {
+        Self { url, capture, set_up: false }
+    }
+
+    /// For the protocol's own tables only: nothing is published.
+    pub(crate) fn plain(url: SecretUrl) -> Result<Self, Error> {
+        let nothing = PublishedModels::new([]);
+        let capture = Capture::new(nothing, CommitPath::Nothing, CaptureSettings::default())?;
+        Ok(Self::new(url, capture).set_up())
+    }
+
     /// For this crate's own pools.
-    pub(crate) fn own(url: SecretUrl) -> Self {
-        Self { url, backend: PhantomData }
+    pub(crate) fn set_up(self) -> Self {
+        Self { set_up: true, ..self }
     }
 }
 
@@ -77,16 +97,22 @@ impl ConnectError {
 }
 
 impl<DB: PromiscuousBackend> ManageConnection for Manager<DB> {
-    type Connection = Connection<DB>;
+    type Connection = Promiscuous<DB::Connection>;
     type Error = ConnectError;
 
     fn connect(&self) -> Result<Self::Connection, ConnectError> {
         let mut connection = DB::Connection::establish(self.url.expose())
             .map_err(|error| ConnectError::new(DB::DIALECT, error))?;
-        for statement in DB::SET_UP {
-            connection.batch_execute(statement).map_err(ConnectError::Unusable)?;
+        if self.set_up {
+            for statement in DB::SET_UP {
+                match connection.batch_execute(statement) {
+                    // Others are using the database as it is: then so does this one.
+                    Err(error) if kind_of(&error) == DatabaseErrorKind::Contention => {}
+                    result => result.map_err(ConnectError::Unusable)?,
+                }
+            }
         }
-        Ok(connection)
+        Ok(Promiscuous::with_capture(connection, Arc::clone(&self.capture)))
     }
 
     fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), ConnectError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
+use diesel::r2d2::ManageConnection;
 use promiscuous_core::config::SecretUrl;
 use promiscuous_core::database::{ApplyError, Database};
 use promiscuous_core::operation::Operation;
@@ -51,7 +52,8 @@ impl TestDatabase {
 
     /// A connection that changes are applied through.
     pub(crate) fn connect_wrapped<DB: PromiscuousBackend>(&self) -> Connection<DB> {
-        self.connect::<DB>()
+        let plain = Manager::<DB>::plain(SecretUrl::new(&self.url)).unwrap();
+        plain.connect().unwrap()
     }
 
     /// With the promiscuous tables and these.
@@ -71,7 +73,7 @@ impl TestDatabase {
         connections: u32,
         apply: impl Fn(&mut Connection<DB>, &Operation) -> Result<(), ApplyError> + Send + Sync + 'static,
     ) -> Arc<dyn Database> {
-        let pool = open(Manager::<DB>::own(SecretUrl::new(&self.url)), connections).unwrap();
+        let pool = open(Manager::<DB>::plain(SecretUrl::new(&self.url)).unwrap(), connections).unwrap();
         Arc::new(DieselDatabase::new(pool, apply))
     }
 }

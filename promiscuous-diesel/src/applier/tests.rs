@@ -93,18 +93,6 @@ impl Subscribe for Person {
         }
         Ok(())
     }
-
-    fn differs(&self, changes: &mut PersonChanges) -> bool {
-        changes.name.take_if(|name| *name == self.name);
-        changes.nickname.take_if(|nickname| *nickname == self.nickname);
-        changes.badge.take_if(|badge| *badge == self.badge);
-        changes.name.is_some() || changes.nickname.is_some() || changes.badge.is_some()
-    }
-
-    fn stranger(&self, parts: &[String]) -> Option<&'static str> {
-        // As if the collation took 666 for 6.
-        (self.id.to_string() != parts[0]).then_some("id")
-    }
 }
 
 /// Remembers a call in the same transaction, with what the row was and is.
@@ -124,6 +112,17 @@ fn called(
 macro_rules! person_on {
     ($backend:ty) => {
         impl SubscribeOn<$backend> for Person {
+            fn differs(&self, changes: &mut PersonChanges) -> bool {
+                changes.name.take_if(|name| *name == self.name);
+                changes.nickname.take_if(|nickname| *nickname == self.nickname);
+                changes.badge.take_if(|badge| *badge == self.badge);
+                changes.name.is_some() || changes.nickname.is_some() || changes.badge.is_some()
+            }
+
+            fn stranger(&self, parts: &[String]) -> Option<&'static str> {
+                // As if the collation took 666 for 6.
+                (self.id.to_string() != parts[0]).then_some("id")
+            }
             fn find(parts: &[String], connection: &mut Connection<$backend>) -> QueryResult<Option<Self>> {
                 let id = if parts[0] == "666" { 6 } else { parts[0].parse().unwrap() };
                 people::table.find::<i64>(id).first(connection).optional()

@@ -275,11 +275,12 @@ impl TestDatabase {
         let variable = if dialect == Dialect::Postgres { "TEST_POSTGRES_URL" } else { "TEST_MARIADB_URL" };
         let url = SecretUrl::new(std::env::var(variable).unwrap());
         match dialect {
-            Dialect::Postgres => {
-                Arc::new(DieselDatabase::new(open(Manager::<diesel::pg::Pg>::own(url), 1).unwrap(), nothing))
-            }
+            Dialect::Postgres => Arc::new(DieselDatabase::new(
+                open(Manager::<diesel::pg::Pg>::plain(url).unwrap(), 1).unwrap(),
+                nothing,
+            )),
             _ => Arc::new(DieselDatabase::new(
-                open(Manager::<diesel::mysql::Mysql>::own(url), 1).unwrap(),
+                open(Manager::<diesel::mysql::Mysql>::plain(url).unwrap(), 1).unwrap(),
                 nothing,
             )),
         }
