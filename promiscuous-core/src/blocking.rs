@@ -93,12 +93,23 @@ impl Bridge {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        self.warn_async_worker();
+        self.wait_for(future)
+    }
+
+    /// The same without a warning: for what an app does once, when it starts and when it ends.
+    ///
+    /// # Errors
+    /// See [`Bridge::call`].
+    pub fn wait_for<F>(&self, future: F) -> Result<F::Output, Error>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
         if std::thread::current().id() == self.thread.id {
             return Err(failed(
                 "blocking code ran on the thread that publishes, which would wait for itself: run it in `spawn_blocking`",
             ));
         }
-        self.warn_async_worker();
         let (answer, answered) = sync_channel(1);
         self.thread.runtime.spawn(async move {
             // Whoever waits must hear of a panic too. What the future held is dropped with it.

@@ -28,10 +28,13 @@
 
 extern crate self as promiscuous_diesel;
 
+mod app;
 pub mod applier;
 pub mod attribute;
 pub mod backend;
 mod capture;
+#[cfg(feature = "cli")]
+mod cli;
 mod commit;
 mod connection;
 #[cfg(test)]
@@ -39,6 +42,7 @@ mod connection_tests;
 mod cursor;
 mod database;
 pub mod database_error;
+mod default;
 pub mod error;
 pub mod model;
 pub mod models;
@@ -48,6 +52,7 @@ mod query;
 mod reads;
 mod recording;
 pub mod row;
+mod running;
 mod sql;
 pub mod statement;
 pub mod subscription;
@@ -58,10 +63,14 @@ mod write;
 #[doc(hidden)]
 pub mod __private;
 
+pub use app::App;
 pub use attribute::{Attribute, IdPart};
+#[cfg(feature = "cli")]
+pub use cli::{cli, cli_with};
 #[cfg(feature = "postgres")]
 pub use connection::TransactionBuilder;
 pub use connection::{Promiscuous, PromiscuousTransactionManager, Wrapped};
+pub use default::default_app;
 pub use model::Publish;
 pub use models::Models;
 pub use pool::{ConnectError, Manager};
@@ -76,4 +85,5 @@ pub use promiscuous_macros::{
     DieselAttribute as Attribute, DieselIdPart as IdPart, DieselPublish as Publish,
     DieselSubscribe as Subscribe,
 };
+pub use running::Running;
 pub use subscription::{Callbacks, Subscribe};
