@@ -43,6 +43,18 @@ mod cursor;
 mod database;
 pub mod database_error;
 mod default;
+#[cfg(all(
+    test,
+    feature = "postgres",
+    feature = "mysql",
+    feature = "sqlite",
+    feature = "chrono",
+    feature = "time",
+    feature = "numeric",
+    feature = "json",
+    feature = "uuid"
+))]
+mod derive_tests;
 pub mod error;
 pub mod model;
 pub mod models;
