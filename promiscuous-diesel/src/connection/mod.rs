@@ -109,12 +109,6 @@ impl<C: Wrapped> Promiscuous<C> {
         self.capture.path.publisher()
     }
 
-    /// Diesel's connection.
-    #[cfg(test)]
-    pub(crate) fn plain(&mut self) -> &mut C {
-        &mut self.inner
-    }
-
     /// What all connections of the app share.
     #[cfg(test)]
     pub(crate) fn capture(&self) -> &Arc<Capture<C::Backend>> {
@@ -124,6 +118,11 @@ impl<C: Wrapped> Promiscuous<C> {
     /// The context that reads and writes belong to: the one given, or else the thread's or task's, or else the transaction's own.
     fn context(&self) -> Option<Context> {
         self.given.clone().or_else(Context::current).or_else(|| self.own.clone())
+    }
+
+    /// Diesel's own connection, for the protocol's own tables.
+    pub(crate) fn inner(&mut self) -> &mut C {
+        &mut self.inner
     }
 
     /// How many transactions and savepoints are open.
