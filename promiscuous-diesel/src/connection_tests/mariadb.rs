@@ -1,0 +1,17 @@
+//! On MariaDB.
+
+use diesel::MysqlConnection;
+use promiscuous_core::capture::CaptureSettings;
+
+use super::*;
+
+type Inner = MysqlConnection;
+
+pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+    served("TEST_MARIADB_URL", settings)
+}
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "mariadb_only.rs"]
+mod only;
