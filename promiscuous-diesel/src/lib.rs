@@ -31,12 +31,23 @@ extern crate self as promiscuous_diesel;
 pub mod applier;
 pub mod attribute;
 pub mod backend;
+mod capture;
+mod commit;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
+mod cursor;
+pub mod error;
 pub mod model;
 pub mod models;
 pub mod publication;
+mod query;
+mod reads;
+mod recording;
 pub mod row;
 pub mod statement;
 pub mod subscription;
+mod write;
 
 #[doc(hidden)]
 pub mod __private;
@@ -44,6 +55,9 @@ pub mod __private;
 pub use attribute::{Attribute, IdPart};
 pub use model::Publish;
 pub use models::Models;
+#[cfg(feature = "postgres")]
+pub use connection::TransactionBuilder;
+pub use connection::{Promiscuous, PromiscuousTransactionManager};
 pub use promiscuous_core as core;
 pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;

@@ -3,14 +3,25 @@
 use diesel::backend::{Backend, DieselReserveSpecialization};
 use promiscuous_core::database::Dialect;
 
+use crate::connection::Wrapped;
 use crate::models::{DerivedPublish, DerivedSubscribe};
+
+mod glue;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub(crate) use glue::{Capturing, Doubt};
 
 /// A backend of Diesel's whose writes can be captured: PostgreSQL, MySQL and MariaDB, SQLite.
 pub trait PromiscuousBackend:
-    Backend<QueryBuilder: Default> + DieselReserveSpecialization + Default + 'static
+    Capturing + Backend<QueryBuilder: Default> + DieselReserveSpecialization + Default + 'static
 {
     /// What Diesel connects to it with.
-    type Connection;
+    type Connection: Wrapped<Backend = Self>;
 
     /// The dialect of its SQL.
     const DIALECT: Dialect;
