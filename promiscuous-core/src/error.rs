@@ -26,6 +26,9 @@ pub enum Error {
     /// A write could not be published; its transaction was rolled back.
     #[error("the write was rolled back, because it could not be published: {0}")]
     Publisher(String),
+    /// It is not known any more what a transaction wrote: it does not commit.
+    #[error("{0}, so it is not known what this transaction wrote: roll it back and run it again")]
+    Spoiled(String),
     /// Dead writers' work could not be finished now.
     #[error("recovering stopped, and what is left waits for the next time: {0}")]
     Recovery(String),

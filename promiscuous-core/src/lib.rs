@@ -31,12 +31,15 @@
 //! * [`operation`], [`message`]: what happened, and its wire form;
 //! * [`dependency`]: the versions that a message writes and reads;
 //! * [`context`]: what was read and written so far, as the causes of what comes next;
-//! * [`registry`]: what an app publishes and subscribes to.
+//! * [`registry`], [`naming`]: what an app publishes and subscribes to, and what it is called;
+//! * [`codec`]: the wire form of values.
 //!
 //! The two sides:
 //!
 //! * [`publisher`]: the commit path, the outbox, publishing, and finishing the work of dead writers;
 //! * [`subscriber`]: the worker, the scheduler (pure), applying and trying again.
+//!
+//! * [`capture`], [`apply`]: what adapters share of capturing a write and of applying an operation.
 //!
 //! What they stand on, each real and embedded:
 //!
@@ -50,11 +53,14 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod blocking;
 pub mod broker;
+pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
+pub mod codec;
 pub mod config;
 pub mod context;
 pub mod database;
@@ -64,6 +70,7 @@ pub mod key;
 pub mod links;
 pub mod message;
 pub mod metrics;
+pub mod naming;
 pub mod operation;
 pub mod publisher;
 pub mod registry;

@@ -130,6 +130,44 @@ pub fn check_published(endpoints: &[Endpoint]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that no table is published by two models; each comes with its table, and its schema when it names one.
+///
+/// # Errors
+/// [`Error::Configuration`] with the first two such models.
+pub fn check_tables(models: &[(&Endpoint, Option<&str>, &str)]) -> Result<(), Error> {
+    for (position, (endpoint, schema, table)) in models.iter().enumerate() {
+        let same = |other: &&(&Endpoint, Option<&str>, &str)| {
+            // No schema is any.
+            other.2 == *table && (other.1 == *schema || other.1.is_none() || schema.is_none())
+        };
+        if let Some((other, ..)) = models[..position].iter().find(same) {
+            return Err(Error::Configuration(format!(
+                "{other} and {endpoint} are both published from the table `{table}`, but a row has one endpoint: publish one of them"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no two models want the same type of the same endpoint, since one of them would get nothing; each comes with its table.
+///
+/// # Errors
+/// [`Error::Configuration`] with the first two such models.
+pub fn check_subscribed(models: &[(&Subscription, &str)]) -> Result<(), Error> {
+    for (position, (subscription, table)) in models.iter().enumerate() {
+        let same = |(other, _): &&(&Subscription, &str)| {
+            other.from == subscription.from && other.type_name == subscription.type_name
+        };
+        if let Some((_, other)) = models[..position].iter().find(same) {
+            return Err(Error::Configuration(format!(
+                "two models, in the tables `{other}` and `{table}`, subscribe to `{}` of {}: keep one, or give each app of this program its own `Models::new()`",
+                subscription.type_name, subscription.from
+            )));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

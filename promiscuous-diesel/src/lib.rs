@@ -8,17 +8,19 @@
 //! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections;
 //! * `cli`: the `promiscuous` command;
 //! * [`models`]: which models an app publishes and subscribes to;
-//! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of a model.
+//! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of a model;
+//! * [`backend`]: what is known of PostgreSQL, MySQL and MariaDB, and SQLite.
 //!
 //! From a write to a message:
 //!
 //! * [`statement`]: understands a statement's text before it runs, and plans it or refuses it;
 //! * `connection`: runs it according to the plan and collects its rows;
-//! * `commit`: bump, outbox, COMMIT, in the protocol's order.
+//! * `commit`: bump, outbox, COMMIT, in the protocol's order;
+//! * [`row`], [`publication`]: a row as an operation of an endpoint.
 //!
 //! From a message to a row:
 //!
-//! * `applier`: find, set, and insert, update or delete, with the model's callbacks around it;
+//! * [`applier`]: find, set, and insert, update or delete, with the model's callbacks around it;
 //! * [`attribute`]: between Rust values and JSON;
 //! * `database`: the app's database as core sees it.
 #![deny(missing_docs)]
@@ -26,13 +28,43 @@
 
 extern crate self as promiscuous_diesel;
 
+pub mod applier;
+pub mod attribute;
 pub mod backend;
+mod capture;
+mod commit;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
+mod cursor;
+pub mod error;
 pub mod model;
+pub mod models;
+pub mod publication;
+mod query;
+mod reads;
+mod recording;
 pub mod row;
 pub mod statement;
 pub mod subscription;
+mod write;
 
+#[doc(hidden)]
+pub mod __private;
+
+pub use attribute::{Attribute, IdPart};
+pub use model::Publish;
+pub use models::Models;
+#[cfg(feature = "postgres")]
+pub use connection::TransactionBuilder;
+pub use connection::{Promiscuous, PromiscuousTransactionManager};
 pub use promiscuous_core as core;
+pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
+pub use promiscuous_macros::{
+    DieselAttribute as Attribute, DieselIdPart as IdPart, DieselPublish as Publish,
+    DieselSubscribe as Subscribe,
+};
+pub use subscription::{Callbacks, Subscribe};

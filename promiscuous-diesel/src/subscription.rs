@@ -1,9 +1,20 @@
 //! What `#[derive(Subscribe)]` says about a model, and what the applier needs of it.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
+use promiscuous_core::apply::ApplyOptions;
+use promiscuous_core::database::ApplyError;
+use promiscuous_core::error::Error;
+use promiscuous_core::naming::endpoint_name;
+use promiscuous_core::operation::Operation;
+use promiscuous_core::registry::{From, Subscription, Subscriptions};
 use serde_json::Value as Json;
 
+use crate::applier::apply;
 use crate::backend::PromiscuousBackend;
+
+pub use promiscuous_core::apply::{SetterResult, Unfit};
 
 /// The declaration of a subscribed model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,20 +33,58 @@ pub struct SubscribeDeclaration {
     pub id_columns: Vec<&'static str>,
     /// Whether they are a foreign key, and the primary key is the local database's own.
     pub foreign_key: bool,
+    /// Whether that foreign key is text, which keeps a composite id as it is written.
+    pub keeps_whole_id: bool,
     /// The table, for messages to people.
     pub table: String,
 }
 
-/// Why a value could not be taken. Never tells the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// It is not of the expected form.
-    Expected(String),
-    /// The setter said no.
-    Refused(String),
-}
-
 /// What `#[derive(Subscribe)]` says about a model. Implemented by the derive.
+///
+/// # The derive
+/// It stands on the struct that Diesel reads the table's rows into, and writes a second one beside it, with `Changes` after its name:
+/// ```
+/// use diesel::prelude::*;
+/// use promiscuous_diesel::Subscribe;
+///
+/// diesel::table! {
+///     users (id) {
+///         id -> BigInt,
+///         email -> Text,
+///         greeting -> Text,
+///     }
+/// }
+///
+/// #[derive(Queryable, Selectable, Subscribe)]
+/// #[diesel(table_name = users)]
+/// #[subscribe(from = "crowdtap/user", attributes(email), virtual_attributes(full_name))]
+/// struct User {
+///     id: i64,
+///     email: String,
+///     greeting: String,
+/// }
+///
+/// impl UserChanges {
+///     fn set_full_name(&mut self, full_name: String) {
+///         self.greeting = Some(format!("Hello {full_name}"));
+///     }
+/// }
+/// # use promiscuous_diesel::subscription::Subscribe as _;
+/// assert_eq!(User::declaration().id_columns, ["id"]);
+/// ```
+/// * `attributes(…)`: the fields to fill; or `#[subscribe]` on each of them.
+/// * `virtual_attributes(…)`: handed to a method `set_…` of the `…Changes` struct, which takes a reference to itself and anything that
+///   serde can deserialize, and returns nothing or a `Result`.
+/// * `from = "app/model"`: the endpoint; by default any app's, with the model's name in snake case. `from = "model"` is any app's.
+/// * `as = "User"`: the published type it stands for; by default the struct's name.
+/// * `foreign_key = "crowdtap_id"`: the field that keeps the publisher's id, when the local primary key is its own. Its column should
+///   be unique.
+/// * `callbacks`: the struct implements [`Callbacks`] itself.
+/// * `backend(Pg, Mysql, Sqlite)`: the databases to generate code for; by default those of Diesel's `check_for_backend`, else every
+///   one whose feature of this crate is enabled. A column type that only one of them has needs it.
+///
+/// Diesel's own `table_name`, `primary_key`, `column_name`, `serialize_as` and `deserialize_as` mean here what they mean there. The
+/// primary key's columns must be among the fields.
 pub trait Subscribe: Sized + Send + 'static {
     /// What is to be written: each of the struct's fields as an option, where none leaves the column alone.
     type Changes: Default + Send;
@@ -54,16 +103,20 @@ pub trait Subscribe: Sized + Send + 'static {
     /// # Errors
     /// [`Unfit`].
     fn set(changes: &mut Self::Changes, attribute: &str, value: &Json) -> Result<(), Unfit>;
+}
 
-    /// Takes out what the row holds already. Answers whether anything is left to write.
+/// The statements of a subscribed model over one backend. Implemented by the derive, for each backend in use.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not subscribed over `{DB}`",
+    note = "write `#[derive(Subscribe)]` on it; where it has `backend(...)`, name the backend there; and enable promiscuous-diesel's feature for it"
+)]
+pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
+    /// Takes out what the row, as the database gave it, holds already. Answers whether anything is left to write.
     fn differs(&self, changes: &mut Self::Changes) -> bool;
 
     /// The column by which a found row is another object's: a collation may ignore case, accents or spaces at the end.
     fn stranger(&self, parts: &[String]) -> Option<&'static str>;
-}
 
-/// The statements of a subscribed model over one backend. Implemented by the derive, for each backend in use.
-pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     /// The row with this id, locked for the rest of the transaction where the database can.
     ///
     /// # Errors
@@ -98,7 +151,14 @@ pub type Connection<DB> = <DB as PromiscuousBackend>::Connection;
 ///
 /// The order is `before_save`, `before_create` or `before_update`, the statement, `after_create` or `after_update`, `after_save`; for
 /// a destroyed object `before_destroy`, the statement, `after_destroy`.
+///
+/// A model that has some says `#[subscribe(callbacks, …)]` and implements them for each of its backends; for the others the derive
+/// writes the empty implementation.
 #[allow(unused_variables)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no callbacks over `{DB}`",
+    note = "write `impl Callbacks<{DB}> for {Self} {{ ... }}`, or leave `callbacks` out of `#[subscribe(...)]`"
+)]
 pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
     /// Before a row is inserted or updated; `before` is the row to be updated.
     fn before_save(
@@ -139,5 +199,107 @@ pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
     /// After a row was inserted or updated; `before` is the row that was updated.
     fn after_save(before: Option<&Self>, after: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
         Ok(())
+    }
+}
+
+/// Applies an operation in the caller's transaction.
+pub type Apply<DB> = fn(&mut Connection<DB>, &Operation, ApplyOptions) -> Result<(), ApplyError>;
+
+/// A subscribed model, behind a plain function.
+pub struct SubscribedModel<DB: PromiscuousBackend> {
+    /// What core resolves operations by.
+    pub subscription: Subscription,
+    /// Where it is stored, for messages to people.
+    pub table: String,
+    /// The model's own code.
+    apply: Apply<DB>,
+}
+
+impl<DB: PromiscuousBackend> SubscribedModel<DB> {
+    /// A model whose operations go to `apply`.
+    pub fn new(subscription: Subscription, table: impl Into<String>, apply: Apply<DB>) -> Self {
+        Self { subscription, table: table.into(), apply }
+    }
+
+    /// The model of a struct that says itself what it wants.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when `from` is no endpoint.
+    pub fn of<M: SubscribeOn<DB> + Callbacks<DB>>() -> Result<Self, Error> {
+        Self::declared::<M>(M::declaration())
+    }
+
+    /// The model of a struct, from an endpoint that is only known at run time.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when it is no endpoint.
+    pub fn from<M: SubscribeOn<DB> + Callbacks<DB>>(endpoint: &str) -> Result<Self, Error> {
+        Self::declared::<M>(SubscribeDeclaration { from: Some(endpoint.to_owned()), ..M::declaration() })
+    }
+
+    fn declared<M: SubscribeOn<DB> + Callbacks<DB>>(
+        declaration: SubscribeDeclaration,
+    ) -> Result<Self, Error> {
+        let from = declaration.from.unwrap_or_else(|| endpoint_name(&declaration.name));
+        let subscription =
+            Subscription { from: From::parse(&from)?, type_name: declaration.name, named: declaration.named };
+        Ok(Self::new(subscription, declaration.table, apply::<DB, M>))
+    }
+}
+
+/// The subscribed models of an app over one backend. A cheaply cloned handle.
+pub struct SubscribedModels<DB: PromiscuousBackend> {
+    /// By position, as core resolves them.
+    models: Arc<Vec<SubscribedModel<DB>>>,
+    /// The same, for core.
+    subscriptions: Subscriptions,
+}
+
+impl<DB: PromiscuousBackend> SubscribedModels<DB> {
+    /// From models, in order.
+    pub fn new(models: Vec<SubscribedModel<DB>>) -> Self {
+        let subscriptions =
+            Subscriptions::new(models.iter().map(|model| model.subscription.clone()).collect());
+        Self { models: Arc::new(models), subscriptions }
+    }
+
+    /// What core binds queues by and resolves operations with.
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &SubscribedModel<DB>> {
+        self.models.iter()
+    }
+
+    /// Applies an operation to the model that takes it; one of an endpoint that is not subscribed is left alone.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub fn apply(
+        &self,
+        connection: &mut Connection<DB>,
+        operation: &Operation,
+        options: ApplyOptions,
+    ) -> Result<(), ApplyError> {
+        let position = self.subscriptions.resolve(operation)?;
+        match position.and_then(|position| self.models.get(position)) {
+            Some(model) => (model.apply)(connection, operation, options),
+            None => Ok(()),
+        }
+    }
+}
+
+// Derived, they would ask the same of the backend.
+impl<DB: PromiscuousBackend> Clone for SubscribedModels<DB> {
+    fn clone(&self) -> Self {
+        Self { models: Arc::clone(&self.models), subscriptions: self.subscriptions.clone() }
+    }
+}
+
+impl<DB: PromiscuousBackend> Default for SubscribedModels<DB> {
+    fn default() -> Self {
+        Self::new(Vec::new())
     }
 }

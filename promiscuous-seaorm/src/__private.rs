@@ -1,24 +1,23 @@
 //! What the derive macros' code uses. Not for people: anything here may change in any release.
 
 pub use inventory;
+use promiscuous_core::codec::encode_virtual;
+pub use promiscuous_core::naming::name_of_module;
 pub use promiscuous_core::operation::Attributes;
 use serde::Serialize;
 
 use crate::codec::CodecError;
 pub use crate::models::{DerivedPublish, DerivedSubscribe};
-pub use crate::naming::name_of_module;
 
 /// Adds a virtual attribute.
 ///
 /// # Errors
-/// When the value cannot be written as JSON. (serde's own message may hold the value, so it is not passed on.)
+/// When the value cannot be written as JSON.
 pub fn compute<T: Serialize>(
     attributes: &mut Attributes,
     name: &'static str,
     value: &T,
 ) -> Result<(), CodecError> {
-    let value = serde_json::to_value(value)
-        .map_err(|_| CodecError::expected(format!("a `{name}` that can be written as JSON")))?;
-    attributes.insert(name.to_owned(), value);
+    attributes.insert(name.to_owned(), encode_virtual(name, value)?);
     Ok(())
 }

@@ -4,44 +4,28 @@
 //! protocol: `create` of an existing row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine,
 //! and `sync` is like `update`.
 
-mod failure;
 #[cfg(test)]
 mod tests;
 
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use promiscuous_core::apply::{Subject, is_strange};
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
-use promiscuous_core::key::decode_id;
 use promiscuous_core::operation::{Operation, OperationKind};
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
     IntoActiveModel, ModelTrait, QueryFilter, Value,
 };
 
-use self::failure::Subject;
 use crate::codec::{ColumnKind, decode, id_text, id_value};
+use crate::database_error::database_error;
 use crate::publication::{check_key_column, key_columns};
-use crate::subscription::{SetterError, SubscribeDeclaration, VirtualAttribute, Writable};
+use crate::subscription::{SubscribeDeclaration, VirtualAttribute, Writable};
 
-/// How operations are applied.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct ApplyOptions {
-    /// Leaves attributes alone that the message lacks, instead of failing (`--relaxed-schema`).
-    pub relaxed_schema: bool,
-}
-
-impl ApplyOptions {
-    /// With or without tolerance for attributes that the message lacks.
-    #[must_use]
-    pub fn relaxed_schema(mut self, relaxed: bool) -> Self {
-        self.relaxed_schema = relaxed;
-        self
-    }
-}
+pub use promiscuous_core::apply::ApplyOptions;
 
 /// Where the parts of an operation go in an entity: its declaration, looked up once.
 pub struct Plan<E: EntityTrait> {
@@ -90,21 +74,10 @@ impl<E: EntityTrait> Plan<E> {
 
     /// The values of the id columns.
     fn id_values(&self, subject: &Subject<'_>) -> Result<Vec<(E::Column, Value)>, ApplyError> {
-        let encoded = &subject.operation.id;
-        let names = || self.id.iter().map(|(column, _)| column.as_str()).collect::<Vec<_>>().join(", ");
-        let mut parts = decode_id(encoded).ok_or_else(|| subject.wrong_id(names(), "an encoded id"))?;
-        if parts.len() != self.id.len() {
-            match self.id.as_slice() {
-                // A foreign key of text keeps a composite id as it is written.
-                [(_, kind)] if !self.id_is_primary_key && kind.value == ArrayType::String => {
-                    parts = vec![encoded.clone()];
-                }
-                _ => {
-                    let expected = format!("an id of {} columns and not of {}", self.id.len(), parts.len());
-                    return Err(subject.wrong_id(names(), expected));
-                }
-            }
-        }
+        let names: Vec<&str> = self.id.iter().map(|(column, _)| column.as_str()).collect();
+        let whole =
+            !self.id_is_primary_key && self.id.iter().all(|(_, kind)| kind.value == ArrayType::String);
+        let parts = subject.id_parts(&names, whole)?;
         self.id
             .iter()
             .zip(parts)
@@ -134,19 +107,16 @@ where
     let subject = Subject { operation };
     let applied = async {
         let id = plan.id_values(&subject)?;
-        let found = find::<E, C>(db, &id).await.map_err(|error| subject.failed(error))?;
+        let found = find::<E, C>(db, &id).await.map_err(|error| failed(&subject, error))?;
         let stranger = found.as_ref().and_then(|found| stranger::<E>(found, &id));
         match (operation.operation, found) {
             // What is not here need not go, and a stranger must stay.
             (OperationKind::Destroy, Some(_)) if stranger.is_some() => Ok(()),
             (OperationKind::Destroy, None) => Ok(()),
-            (_, Some(_)) if stranger.is_some() => {
-                let column = stranger.unwrap_or_default();
-                Err(subject.wrong_id(column, "a column that tells all ids apart, but its collation takes another object's for this one"))
-            }
+            (_, Some(_)) if stranger.is_some() => Err(subject.stranger(stranger.unwrap_or_default())),
             (OperationKind::Destroy, Some(model)) => {
                 let deleted = model.into_active_model().delete(db).await;
-                deleted.map(|_| ()).map_err(|error| subject.failed(error))
+                deleted.map(|_| ()).map_err(|error| failed(&subject, error))
             }
             (_, Some(model)) => update(plan, db, &subject, options, model).await,
             (_, None) => insert(plan, db, &subject, options, id).await,
@@ -155,7 +125,7 @@ where
     AssertUnwindSafe(applied).catch_unwind().await.unwrap_or_else(|panic| Err(subject.panicked(&*panic)))
 }
 
-async fn find<E, C>(db: &C, id: &[(E::Column, Value)]) -> Result<Option<E::Model>, sea_orm::DbErr>
+async fn find<E, C>(db: &C, id: &[(E::Column, Value)]) -> Result<Option<E::Model>, DbErr>
 where
     E: Writable,
     C: ConnectionTrait,
@@ -171,11 +141,7 @@ where
 fn stranger<E: EntityTrait>(found: &E::Model, id: &[(E::Column, Value)]) -> Option<&'static str> {
     let differs =
         |(column, wanted): &&(E::Column, Value)| match (id_text(&found.get(*column)), id_text(wanted)) {
-            // A column of fixed width fills up with spaces.
-            (Some(found), Some(wanted)) => {
-                found != wanted
-                    && !found.strip_prefix(&wanted).is_some_and(|rest| rest.bytes().all(|b| b == b' '))
-            }
+            (Some(found), Some(wanted)) => is_strange(&found, &wanted),
             _ => false,
         };
     id.iter().find(differs).map(|(column, _)| column.as_str())
@@ -199,7 +165,7 @@ where
     if !row.is_changed() {
         return Ok(());
     }
-    row.update(db).await.map(|_| ()).map_err(|error| subject.failed(error))
+    row.update(db).await.map(|_| ()).map_err(|error| failed(&subject, error))
 }
 
 async fn insert<E, C>(
@@ -219,7 +185,7 @@ where
             .map_err(|_| subject.wrong_id(column.as_str(), "an id that the field's type accepts"))?;
     }
     fill(plan, &mut row, subject, options, None)?;
-    row.insert(db).await.map(|_| ()).map_err(|error| subject.failed(error))
+    row.insert(db).await.map(|_| ()).map_err(|error| failed(&subject, error))
 }
 
 /// Whether a column need not be written.
@@ -253,12 +219,27 @@ fn fill<E: EntityTrait>(
     }
     for attribute in &plan.virtual_attributes {
         let Some(json) = subject.attribute(attribute.name, options)? else { continue };
-        (attribute.set)(row, json).map_err(|error| match error {
-            SetterError::WrongType(wanted) => {
-                subject.wrong_type(attribute.name, format!("what its setter takes, {wanted}"))
-            }
-            SetterError::Refused(reason) => subject.refused(attribute.name, &reason),
-        })?;
+        (attribute.set)(row, json).map_err(|reason| subject.unfit(attribute.name, reason))?;
     }
     Ok(())
+}
+
+/// An error from SeaORM: the database's, or one that a hook made up.
+fn failed(subject: &Subject<'_>, error: DbErr) -> ApplyError {
+    match error {
+        DbErr::Custom(reason) => subject.callback(reason),
+        // What SeaORM itself reports while it writes a row; everything else was said by a hook.
+        DbErr::ConnectionAcquire(_)
+        | DbErr::Conn(_)
+        | DbErr::Exec(_)
+        | DbErr::Query(_)
+        | DbErr::UnpackInsertId
+        | DbErr::UpdateGetPrimaryKey
+        | DbErr::PrimaryKeyNotSet { .. }
+        | DbErr::RecordNotInserted
+        | DbErr::RecordNotUpdated
+        | DbErr::BackendNotSupported { .. }
+        | DbErr::MutexPoisonError => subject.database(database_error(error)),
+        other => subject.callback(other.to_string()),
+    }
 }

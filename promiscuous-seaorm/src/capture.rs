@@ -10,8 +10,8 @@ use sea_orm::{DbBackend, DbErr, QueryResult, StatementBuilder};
 
 use crate::commit::{CommitPath, db_err};
 use crate::model::PublishedModels;
-use crate::settings::{Bulk, CaptureSettings, WithoutContext};
 use crate::statement::{self, Plan, Route, Selection, Write};
+use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 
 pub(crate) struct Capture {
     /// What is published.

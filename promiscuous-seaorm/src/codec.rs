@@ -19,40 +19,23 @@
 //!
 //! Nothing here panics, whatever the input, and no error tells the value.
 
+mod decimal;
 mod id;
-mod moment;
-mod number;
 #[cfg(test)]
 mod tests;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use promiscuous_core::codec::{
+    boolean, bytes, character, encode_bytes, encode_float, encode_json, float, integer, moment, single, text,
+    timely, uuid,
+};
 use sea_orm::sea_query::{ArrayType, Enum, OptionEnum};
 use sea_orm::{ActiveModelTrait, EntityTrait, ModelTrait, Value};
 use serde_json::Value as Json;
-use uuid::Uuid;
 
-use self::number::{decimal, encode_float, float, integer, single};
+use self::decimal::decimal;
 
 pub use self::id::{id_text, id_value};
-
-/// How deep a JSON value may nest. A message adds a few levels, and no reader follows more than 128.
-const MAX_JSON_DEPTH: usize = 100;
-
-/// A value that cannot be written to or read from the wire form. Never tells the value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}")]
-pub struct CodecError {
-    /// What would have fit.
-    pub expected: String,
-}
-
-impl CodecError {
-    /// An error that says what would have fit.
-    pub fn expected(what: impl Into<String>) -> Self {
-        Self { expected: what.into() }
-    }
-}
+pub use promiscuous_core::codec::CodecError;
 
 /// What a column holds, as exactly as its Rust type knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +91,8 @@ pub fn encode(value: &Value) -> Result<Json, CodecError> {
         Value::Enum(OptionEnum::Some(v)) => Json::from(&*v.value),
         Value::Enum(OptionEnum::None(_)) => Json::Null,
         Value::Char(v) => to_json(v.map(String::from)),
-        Value::Bytes(v) => to_json(v.as_ref().map(|v| BASE64.encode(v))),
-        Value::Json(Some(v)) => within_depth(v, MAX_JSON_DEPTH)
-            .then(|| Json::clone(v))
-            .ok_or_else(|| CodecError::expected(format!("JSON of at most {MAX_JSON_DEPTH} levels")))?,
+        Value::Bytes(v) => v.as_deref().map_or(Json::Null, encode_bytes),
+        Value::Json(Some(v)) => encode_json(v)?,
         Value::Json(None) => Json::Null,
         Value::ChronoDate(v) => to_json(v.map(moment::date_text)),
         Value::ChronoTime(v) => to_json(v.map(moment::time_text)),
@@ -119,13 +100,11 @@ pub fn encode(value: &Value) -> Result<Json, CodecError> {
         Value::ChronoDateTimeUtc(v) => to_json(v.map(|v| moment::zoned_text(v.fixed_offset()))),
         Value::ChronoDateTimeLocal(v) => to_json(v.map(|v| moment::zoned_text(v.fixed_offset()))),
         Value::ChronoDateTimeWithTimeZone(v) => to_json(v.map(moment::zoned_text)),
-        Value::TimeDate(v) => to_json(v.map(moment::from_time_date).transpose()?.map(moment::date_text)),
-        Value::TimeTime(v) => to_json(v.map(moment::from_time_time).transpose()?.map(moment::time_text)),
-        Value::TimeDateTime(v) => {
-            to_json(v.map(moment::from_time_naive).transpose()?.map(moment::naive_text))
-        }
+        Value::TimeDate(v) => to_json(v.map(timely::from_date).transpose()?.map(moment::date_text)),
+        Value::TimeTime(v) => to_json(v.map(timely::from_time).transpose()?.map(moment::time_text)),
+        Value::TimeDateTime(v) => to_json(v.map(timely::from_naive).transpose()?.map(moment::naive_text)),
         Value::TimeDateTimeWithTimeZone(v) => {
-            to_json(v.map(moment::from_time_zoned).transpose()?.map(moment::zoned_text))
+            to_json(v.map(timely::from_zoned).transpose()?.map(moment::zoned_text))
         }
         Value::Uuid(v) => to_json(v.map(|v| v.to_string())),
         Value::Decimal(v) => to_json(v.map(|v| v.to_string())),
@@ -199,7 +178,7 @@ fn null(value: &ArrayType, array: bool) -> Result<Value, CodecError> {
 
 fn decode_one(json: &Json, value: &ArrayType) -> Result<Value, CodecError> {
     Ok(match value {
-        ArrayType::Bool => json.as_bool().ok_or_else(|| CodecError::expected("true or false"))?.into(),
+        ArrayType::Bool => boolean(json)?.into(),
         ArrayType::TinyInt => integer::<i8>(json)?.into(),
         ArrayType::SmallInt => integer::<i16>(json)?.into(),
         ArrayType::Int => integer::<i32>(json)?.into(),
@@ -215,21 +194,10 @@ fn decode_one(json: &Json, value: &ArrayType) -> Result<Value, CodecError> {
             let value = text(json, "an enum's database value")?.to_owned().into();
             Value::Enum(OptionEnum::Some(Box::new(Enum { type_name: (**name).clone(), value })))
         }
-        ArrayType::Char => {
-            let mut characters = text(json, "one character")?.chars();
-            match (characters.next(), characters.next()) {
-                (Some(character), None) => character.into(),
-                _ => return Err(CodecError::expected("one character")),
-            }
-        }
-        ArrayType::Bytes => {
-            let what = "bytes in base64";
-            BASE64.decode(text(json, what)?).map_err(|_| CodecError::expected(what))?.into()
-        }
+        ArrayType::Char => character(json)?.into(),
+        ArrayType::Bytes => bytes(json)?.into(),
         ArrayType::Json => Value::Json(Some(Box::new(json.clone()))),
-        ArrayType::Uuid => {
-            Uuid::parse_str(text(json, "a UUID")?).map_err(|_| CodecError::expected("a UUID"))?.into()
-        }
+        ArrayType::Uuid => uuid(json)?.into(),
         ArrayType::Decimal => decimal(json)?.into(),
         ArrayType::ChronoDate => moment::date(text(json, moment::DATE)?)?.into(),
         ArrayType::ChronoTime => moment::time(text(json, moment::TIME)?)?.into(),
@@ -239,11 +207,11 @@ fn decode_one(json: &Json, value: &ArrayType) -> Result<Value, CodecError> {
             moment::zoned(text(json, moment::ZONED)?)?.with_timezone(&chrono::Local).into()
         }
         ArrayType::ChronoDateTimeWithTimeZone => moment::zoned(text(json, moment::ZONED)?)?.into(),
-        ArrayType::TimeDate => moment::to_time_date(moment::date(text(json, moment::DATE)?)?)?.into(),
-        ArrayType::TimeTime => moment::to_time_time(moment::time(text(json, moment::TIME)?)?)?.into(),
-        ArrayType::TimeDateTime => moment::to_time_naive(moment::naive(text(json, moment::NAIVE)?)?)?.into(),
+        ArrayType::TimeDate => timely::to_date(moment::date(text(json, moment::DATE)?)?)?.into(),
+        ArrayType::TimeTime => timely::to_time(moment::time(text(json, moment::TIME)?)?)?.into(),
+        ArrayType::TimeDateTime => timely::to_naive(moment::naive(text(json, moment::NAIVE)?)?)?.into(),
         ArrayType::TimeDateTimeWithTimeZone => {
-            moment::to_time_zoned(moment::zoned(text(json, moment::ZONED)?)?)?.into()
+            timely::to_zoned(moment::zoned(text(json, moment::ZONED)?)?)?.into()
         }
         // Types that exist only when another crate enables them.
         #[allow(unreachable_patterns)]
@@ -253,16 +221,4 @@ fn decode_one(json: &Json, value: &ArrayType) -> Result<Value, CodecError> {
 
 fn to_json<T: Into<Json>>(value: Option<T>) -> Json {
     value.map_or(Json::Null, Into::into)
-}
-
-fn text<'a>(json: &'a Json, what: &str) -> Result<&'a str, CodecError> {
-    json.as_str().ok_or_else(|| CodecError::expected(what))
-}
-
-fn within_depth(json: &Json, levels: usize) -> bool {
-    match json {
-        Json::Array(elements) => levels > 0 && elements.iter().all(|v| within_depth(v, levels - 1)),
-        Json::Object(fields) => levels > 0 && fields.values().all(|v| within_depth(v, levels - 1)),
-        _ => true,
-    }
 }

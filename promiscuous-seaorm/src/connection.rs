@@ -18,9 +18,9 @@ use crate::capture::{Admitted, Capture, Queried};
 use crate::commit::CommitPath;
 use crate::model::PublishedModels;
 use crate::reads::remember;
-use crate::settings::CaptureSettings;
 use crate::statement::Route;
 use crate::transaction::{Origin, PromiscuousTransaction};
+use promiscuous_core::capture::CaptureSettings;
 
 /// A connection pool that publishes what is written through it, and remembers what is read.
 ///

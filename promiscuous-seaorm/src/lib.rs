@@ -71,8 +71,7 @@
 //! * `cli`: the `promiscuous` command;
 //! * [`models`]: which entities an app publishes and subscribes to;
 //! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of an entity;
-//! * `connection`, `transaction`, `transaction_connection`, `stream`: what stands in for SeaORM's own types;
-//! * `settings`: how writes are captured.
+//! * `connection`, `transaction`, `transaction_connection`, `stream`: what stands in for SeaORM's own types.
 //!
 //! From a write to a message:
 //!
@@ -82,7 +81,7 @@
 //! * `reads`: remembers what was read;
 //! * `recording`: what a transaction has written so far, savepoints included;
 //! * `commit`: bump, outbox, COMMIT, in the protocol's order;
-//! * [`publication`], `naming`: a row as an operation of an endpoint.
+//! * [`publication`]: a row as an operation of an endpoint.
 //!
 //! From a message to a row:
 //!
@@ -115,13 +114,11 @@ mod fixtures;
 mod insert;
 pub mod model;
 pub mod models;
-mod naming;
 mod promiscuous;
 pub mod publication;
 mod reads;
 mod recording;
 mod row;
-mod settings;
 mod statement;
 mod stream;
 pub mod subscription;
@@ -144,13 +141,13 @@ pub use model::Publish;
 pub use models::Models;
 pub use promiscuous::Promiscuous;
 pub use promiscuous_core as core;
+pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
 #[cfg(feature = "tower")]
 pub use promiscuous_core::tower::ContextLayer;
 pub use promiscuous_macros::{Publish, Subscribe};
-pub use settings::{Bulk, CaptureSettings, WithoutContext};
 pub use stream::PromiscuousStream;
 pub use subscription::Subscribe;
 pub use transaction::PromiscuousTransaction;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use promiscuous_core::error::Error;
-use promiscuous_core::registry::{Subscriptions, check_published};
+use promiscuous_core::registry::{Subscriptions, check_published, check_subscribed, check_tables};
 
 use crate::model::{Publish, PublishedModel, PublishedModels};
 use crate::publication::describe;
@@ -107,14 +107,10 @@ impl Models {
     pub fn published(&self, app: &str) -> Result<PublishedModels, Error> {
         let models = self.published.iter().map(|describe| describe(app)).collect::<Result<Vec<_>, _>>()?;
         check_published(&models.iter().map(|model| model.endpoint.clone()).collect::<Vec<_>>())?;
-        for (position, model) in models.iter().enumerate() {
-            if let Some(other) = models[..position].iter().find(|other| other.table == model.table) {
-                return Err(Error::Configuration(format!(
-                    "{} and {} are both published from the table `{}`, but a row has one endpoint: publish one of them",
-                    other.endpoint, model.endpoint, model.table
-                )));
-            }
-        }
+        // SeaORM's statements are understood by the table's name alone: two schemas do not help.
+        check_tables(
+            &models.iter().map(|model| (&model.endpoint, None, model.table.as_str())).collect::<Vec<_>>(),
+        )?;
         Ok(PublishedModels::new(models))
     }
 
@@ -125,18 +121,9 @@ impl Models {
     /// and whatever [`SubscribedModel::of`] finds wrong with one of them.
     pub fn subscribed(&self) -> Result<SubscribedModels, Error> {
         let models = self.subscribed.iter().map(|describe| describe()).collect::<Result<Vec<_>, _>>()?;
-        for (position, model) in models.iter().enumerate() {
-            let same = |other: &&SubscribedModel| {
-                other.subscription.from == model.subscription.from
-                    && other.subscription.type_name == model.subscription.type_name
-            };
-            if let Some(other) = models[..position].iter().find(same) {
-                return Err(Error::Configuration(format!(
-                    "two models, in the tables `{}` and `{}`, subscribe to `{}` of {}: keep one, or give each app of this program its own `Models::new()`",
-                    other.table, model.table, model.subscription.type_name, model.subscription.from
-                )));
-            }
-        }
+        check_subscribed(
+            &models.iter().map(|model| (&model.subscription, model.table.as_str())).collect::<Vec<_>>(),
+        )?;
         let subscriptions =
             Subscriptions::new(models.iter().map(|model| model.subscription.clone()).collect());
         Ok(SubscribedModels::new(models, subscriptions))

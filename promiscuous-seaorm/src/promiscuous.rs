@@ -19,7 +19,7 @@ use crate::connection::PromiscuousConnection;
 use crate::database::SeaDatabase;
 use crate::model::PublishedModels;
 use crate::models::Models;
-use crate::settings::CaptureSettings;
+use promiscuous_core::capture::CaptureSettings;
 
 /// An app's replication: what it publishes and subscribes to, and the servers between.
 ///

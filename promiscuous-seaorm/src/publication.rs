@@ -2,6 +2,7 @@
 
 use promiscuous_core::error::Error;
 use promiscuous_core::key::{Endpoint, encode_id};
+use promiscuous_core::naming::endpoint_name;
 use promiscuous_core::operation::Attributes;
 use sea_orm::sea_query::{IntoColumnRef, IntoValueTuple, Query, ReturningClause, SelectStatement};
 use sea_orm::{
@@ -11,7 +12,6 @@ use sea_orm::{
 
 use crate::codec::{ColumnKind, encode, id_text, id_value};
 use crate::model::{Publish, PublishedModel};
-use crate::naming::endpoint_name;
 
 /// The published model of an app, from its entity.
 ///

@@ -1,11 +1,12 @@
 //! A subscribed entity: what it declares, and what the rest of the adapter sees of it.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use promiscuous_core::apply::{Unfit, set_virtual};
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
+use promiscuous_core::naming::endpoint_name;
 use promiscuous_core::operation::Operation;
 use promiscuous_core::registry::{From, Subscription, Subscriptions};
 use sea_orm::{EntityTrait, IntoActiveModel};
@@ -13,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::applier::{ApplyOptions, Plan, apply};
-use crate::naming::endpoint_name;
+
+pub use promiscuous_core::apply::SetterResult;
 
 /// The connection that operations are applied on: the caller's open transaction.
 pub type ApplyConnection = crate::transaction::PromiscuousTransaction;
@@ -97,7 +99,7 @@ pub struct VirtualAttribute<E: EntityTrait> {
 }
 
 /// Reads an attribute's value and hands it to a setter.
-type SetFromJson<A> = dyn Fn(&mut A, &Json) -> Result<(), SetterError> + Send + Sync;
+type SetFromJson<A> = dyn Fn(&mut A, &Json) -> Result<(), Unfit> + Send + Sync;
 
 impl<E: EntityTrait> VirtualAttribute<E> {
     /// An attribute that is handed to `setter`, as the type that it takes.
@@ -108,41 +110,9 @@ impl<E: EntityTrait> VirtualAttribute<E> {
         F: Fn(&mut E::ActiveModel, T) -> R + Send + Sync + 'static,
     {
         let set = move |model: &mut E::ActiveModel, value: &Json| {
-            // serde's own message may hold the value.
-            let value =
-                T::deserialize(value).map_err(|_| SetterError::WrongType(std::any::type_name::<T>()))?;
-            setter(model, value).into_result().map_err(SetterError::Refused)
+            set_virtual(value, |value: T| setter(model, value))
         };
         Self { name, set: Arc::new(set) }
-    }
-}
-
-/// Why a virtual attribute could not be set.
-pub(crate) enum SetterError {
-    /// The value is not of the type that the setter takes.
-    WrongType(&'static str),
-    /// The setter said no.
-    Refused(String),
-}
-
-/// What a setter of a virtual attribute may return: nothing, or a `Result<(), E>` whose error can be displayed.
-pub trait SetterResult {
-    /// The error as text.
-    ///
-    /// # Errors
-    /// When the setter returned one.
-    fn into_result(self) -> Result<(), String>;
-}
-
-impl SetterResult for () {
-    fn into_result(self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-impl<E: Display> SetterResult for Result<(), E> {
-    fn into_result(self) -> Result<(), String> {
-        self.map_err(|error| error.to_string())
     }
 }
 

@@ -7,9 +7,9 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, ExecResult, QueryResu
 use crate::capture::within_limit;
 use crate::model::PublishedModel;
 use crate::row::{destroyed, find, lock_keys, operation, read};
-use crate::settings::CaptureSettings;
 use crate::statement::condition::{narrow, one_of};
 use crate::statement::{KeySet, Returned, Rows, Write};
+use promiscuous_core::capture::CaptureSettings;
 
 /// Why a write failed.
 pub(crate) enum Failure {

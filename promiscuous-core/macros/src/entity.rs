@@ -5,6 +5,8 @@ use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Field, Fields, Ident, Type};
 
+use crate::fields::did_you_mean;
+
 /// The fields of a `Model`.
 pub struct Entity<'a> {
     fields: Vec<&'a Field>,
@@ -44,26 +46,16 @@ impl<'a> Entity<'a> {
         let wanted = name.unraw().to_string();
         let named = |field: &&&Field| field.ident.as_ref().is_some_and(|ident| ident.unraw() == wanted);
         let Some(field) = self.fields.iter().find(named) else {
-            let near = self.nearest(&wanted).map(|near| format!("; did you mean `{near}`?"));
+            let near = did_you_mean(self.fields.iter().copied(), &wanted);
             return Err(syn::Error::new(
                 name.span(),
                 format!(
                     "no field `{wanted}` on `Model`; {what} attributes are fields{}; computed ones go to virtual_attributes(...)",
-                    near.unwrap_or_default()
+                    near
                 ),
             ));
         };
         column_of(field, name.span())
-    }
-
-    fn nearest(&self, wanted: &str) -> Option<String> {
-        let names =
-            self.fields.iter().filter_map(|field| field.ident.as_ref()).map(|i| i.unraw().to_string());
-        names
-            .map(|name| (distance(wanted, &name), name))
-            .filter(|(distance, name)| *distance <= 1 + name.len().min(wanted.len()) / 3)
-            .min()
-            .map(|(_, name)| name)
     }
 }
 
@@ -111,39 +103,4 @@ fn is_relation(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let last = path.path.segments.last().map(|segment| segment.ident.to_string());
     matches!(last.as_deref(), Some("HasOne" | "HasMany" | "BelongsTo"))
-}
-
-/// Whether an attribute such as `#[publish]` stands on a field, without options.
-pub fn is_marked(field: &Field, attribute: &str) -> syn::Result<bool> {
-    let mut marked = false;
-    for found in field.attrs.iter().filter(|found| found.path().is_ident(attribute)) {
-        if found.meta.require_path_only().is_err() {
-            return Err(syn::Error::new_spanned(
-                &found.meta,
-                format!("`#[{attribute}]` on a field takes no options; they go on the struct"),
-            ));
-        }
-        marked = true;
-    }
-    Ok(marked)
-}
-
-/// `name` as a method of a path, such as `ActiveModel::set_full_name`, that a compile error about it points at.
-pub fn method(prefix: &str, name: &Ident) -> Ident {
-    Ident::new(&format!("{prefix}{}", name.unraw()), name.span())
-}
-
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let cost = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }

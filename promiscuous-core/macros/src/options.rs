@@ -3,9 +3,9 @@
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
-use syn::{DeriveInput, Ident, LitStr, Token, parenthesized};
+use syn::{DeriveInput, Field, Ident, LitStr, Token, parenthesized};
 
-use crate::entity::{Entity, is_marked};
+use crate::fields::is_marked;
 
 /// The options of a derive, as written.
 #[derive(Default)]
@@ -22,6 +22,10 @@ pub struct Options {
     pub types: Vec<LitStr>,
     /// `foreign_key`, with the place of the text for errors.
     pub foreign_key: Option<Ident>,
+    /// `backend` of a Diesel model: the databases to generate code for.
+    pub backends: Vec<Ident>,
+    /// `callbacks` of a Diesel subscriber.
+    pub callbacks: bool,
 }
 
 /// Which of the two derives is read: they share most options.
@@ -40,13 +44,13 @@ pub struct Dialect {
 
 impl Options {
     /// Reads the struct's and the fields' attributes.
-    pub fn read(input: &DeriveInput, entity: &Entity<'_>, dialect: &Dialect) -> syn::Result<Self> {
+    pub fn read(input: &DeriveInput, fields: &[&Field], dialect: &Dialect) -> syn::Result<Self> {
         let mut options = Self::default();
         for attribute in input.attrs.iter().filter(|a| a.path().is_ident(dialect.attribute)) {
             attribute.parse_nested_meta(|meta| options.read_one(&meta, dialect))?;
         }
         let mut marked = Vec::new();
-        for field in entity.fields() {
+        for field in fields {
             if is_marked(field, dialect.attribute)? {
                 marked.extend(field.ident.clone());
             }
@@ -105,6 +109,10 @@ impl Options {
                     )
                 })?);
             }
+            "backend" if dialect.all.contains(&"backend") => {
+                self.backends.extend(names(meta)?);
+            }
+            "callbacks" if dialect.all.contains(&"callbacks") => self.callbacks = true,
             other if other == dialect.place => self.place = Some(meta.value()?.parse()?),
             _ => {
                 return Err(meta.error(format!(
@@ -138,13 +146,35 @@ fn names(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Ident>> {
     Ok(names.into_iter().collect())
 }
 
+/// Checks `to`.
+pub fn check_endpoint(to: Option<&LitStr>) -> syn::Result<()> {
+    match to.filter(|to| !is_endpoint(&to.value())) {
+        Some(to) => Err(syn::Error::new(
+            to.span(),
+            "`to` is an endpoint: write `app/model`, such as \"crowdtap/user\", with letters, digits, `_` and `-` only",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Checks `from`.
+pub fn check_source(from: Option<&LitStr>) -> syn::Result<()> {
+    match from.filter(|from| !is_source(&from.value())) {
+        Some(from) => Err(syn::Error::new(
+            from.span(),
+            "`from` is an endpoint: write `app/model`, such as \"crowdtap/user\", or `model` for any app",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Checks `app/model`, with the same rule as `Endpoint::parse`.
-pub fn is_endpoint(text: &str) -> bool {
+fn is_endpoint(text: &str) -> bool {
     text.split_once('/').is_some_and(|(app, model)| is_name(app) && is_name(model))
 }
 
 /// Checks `app/model`, `*/model` or `model`.
-pub fn is_source(text: &str) -> bool {
+fn is_source(text: &str) -> bool {
     text.split_once('/')
         .map_or_else(|| is_name(text), |(app, model)| (app == "*" || is_name(app)) && is_name(model))
 }

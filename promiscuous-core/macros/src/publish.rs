@@ -5,8 +5,9 @@ use quote::quote;
 use syn::DeriveInput;
 use syn::ext::IdentExt;
 
-use crate::entity::{Entity, method};
-use crate::options::{Dialect, Options, is_endpoint};
+use crate::entity::Entity;
+use crate::fields::method;
+use crate::options::{Dialect, Options, check_endpoint};
 
 const DIALECT: Dialect = Dialect {
     attribute: "publish",
@@ -19,13 +20,8 @@ const DIALECT: Dialect = Dialect {
 /// `impl Publish for Entity`, and its registration.
 pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let Some(entity) = Entity::of(input, DIALECT.derive)? else { return Ok(TokenStream::new()) };
-    let options = Options::read(input, &entity, &DIALECT)?;
-    if let Some(to) = options.place.as_ref().filter(|to| !is_endpoint(&to.value())) {
-        return Err(syn::Error::new(
-            to.span(),
-            "`to` is an endpoint: write `app/model`, such as \"crowdtap/user\", with letters, digits, `_` and `-` only",
-        ));
-    }
+    let options = Options::read(input, entity.fields(), &DIALECT)?;
+    check_endpoint(options.place.as_ref())?;
 
     let columns = options.attributes.iter().map(|name| entity.column(name, DIALECT.done));
     let columns = columns.collect::<syn::Result<Vec<_>>>()?;

@@ -5,8 +5,9 @@ use quote::quote;
 use syn::DeriveInput;
 use syn::ext::IdentExt;
 
-use crate::entity::{Entity, method};
-use crate::options::{Dialect, Options, is_source};
+use crate::entity::Entity;
+use crate::fields::method;
+use crate::options::{Dialect, Options, check_source};
 
 const DIALECT: Dialect = Dialect {
     attribute: "subscribe",
@@ -19,13 +20,8 @@ const DIALECT: Dialect = Dialect {
 /// `impl Subscribe for Entity`, and its registration.
 pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let Some(entity) = Entity::of(input, DIALECT.derive)? else { return Ok(TokenStream::new()) };
-    let options = Options::read(input, &entity, &DIALECT)?;
-    if let Some(from) = options.place.as_ref().filter(|from| !is_source(&from.value())) {
-        return Err(syn::Error::new(
-            from.span(),
-            "`from` is an endpoint: write `app/model`, such as \"crowdtap/user\", or `model` for any app",
-        ));
-    }
+    let options = Options::read(input, entity.fields(), &DIALECT)?;
+    check_source(options.place.as_ref())?;
 
     let columns = options.attributes.iter().map(|name| entity.column(name, DIALECT.done));
     let columns = columns.collect::<syn::Result<Vec<_>>>()?;

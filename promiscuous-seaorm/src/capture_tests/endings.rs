@@ -10,7 +10,7 @@ use sea_orm::sea_query::Expr;
 use super::{Bakery, cake as named, known, said};
 use crate::commit::tests::Fault;
 use crate::fixtures::cake;
-use crate::settings::CaptureSettings;
+use promiscuous_core::capture::CaptureSettings;
 
 #[tokio::test]
 async fn a_version_store_that_is_away_rolls_the_write_back() {
@@ -40,7 +40,9 @@ async fn a_failed_outbox_insert_rolls_back_and_settles_the_versions() {
 
 #[tokio::test]
 async fn too_many_returned_rows_spoil_the_transaction_they_are_in() {
-    let bakery = Bakery::with(CaptureSettings { bulk_limit: 1, ..CaptureSettings::default() }).await;
+    let mut settings = CaptureSettings::default();
+    settings.bulk_limit = 1;
+    let bakery = Bakery::with(settings).await;
     bakery.bake(&["a", "b"]).await;
     let transaction = bakery.db.begin().await.unwrap();
     let all = cake::Entity::update_many().col_expr(cake::Column::Name, Expr::value("x"));

@@ -18,7 +18,7 @@ use crate::commit::CommitPath;
 use crate::commit::tests::{Fault, Message, Recorded};
 use crate::connection::PromiscuousConnection;
 use crate::fixtures::{cake, cake_filling, filling, fruit, models, pan};
-use crate::settings::CaptureSettings;
+use promiscuous_core::capture::CaptureSettings;
 
 /// A database in memory with all tables, and a list of what is published from it.
 pub(super) struct Bakery {

@@ -9,7 +9,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, IntoActiveModel, Pagina
 
 use super::{Bakery, cake as named, coded, fruit as fruit_named, known, said};
 use crate::fixtures::{cake, cake_filling, filling, fruit};
-use crate::settings::CaptureSettings;
+use promiscuous_core::capture::CaptureSettings;
 
 /// A database of its own on the server, if there is one.
 async fn served(variable: &str) -> Option<Bakery> {

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, IntoActiveModel, QuerySelect, Set, Statement, Try
 
 use super::{Bakery, cake as named, coded, fruit as fruit_named, known, said};
 use crate::fixtures::{cake, cake_filling, filling, fruit, pan};
-use crate::settings::{Bulk, CaptureSettings};
+use promiscuous_core::capture::{Bulk, CaptureSettings};
 
 #[tokio::test]
 async fn active_models_publish_each_write_with_the_row_as_it_is() {
@@ -256,7 +256,8 @@ async fn raw_reads_and_definitions_pass() {
 
 #[tokio::test]
 async fn too_many_rows_are_refused_and_nothing_is_written() {
-    let mut settings = CaptureSettings { bulk_limit: 2, ..CaptureSettings::default() };
+    let mut settings = CaptureSettings::default();
+    settings.bulk_limit = 2;
     let bakery = Bakery::with(settings.clone()).await;
     let db = &bakery.db;
     bakery.bake(&["a", "b", "c"]).await;

@@ -1,10 +1,11 @@
 //! Primary key values as the text that keys are made of.
 
+use promiscuous_core::codec::{moment, timely};
 use sea_orm::Value;
 use sea_orm::sea_query::{ArrayType, OptionEnum};
 use serde_json::Value as Json;
 
-use super::{CodecError, ColumnKind, decode, encode, moment};
+use super::{CodecError, ColumnKind, decode, encode};
 
 /// The text of one primary key value: the same for equal values, different for different ones.
 ///
@@ -18,7 +19,7 @@ pub fn id_text(value: &Value) -> Option<String> {
         Value::ChronoDateTimeLocal(v) => v.map(|v| moment::zoned_text(moment::in_utc(v.fixed_offset()))),
         Value::ChronoDateTimeWithTimeZone(v) => v.map(|v| moment::zoned_text(moment::in_utc(v))),
         Value::TimeDateTimeWithTimeZone(v) => {
-            Some(moment::zoned_text(moment::in_utc(moment::from_time_zoned((*v)?).ok()?)))
+            Some(moment::zoned_text(moment::in_utc(timely::from_zoned((*v)?).ok()?)))
         }
         other => match encode(other).ok()? {
             Json::String(text) => Some(text),

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::EnumTypeName;
+use uuid::Uuid;
 
 use super::*;
 

@@ -11,7 +11,7 @@ pub enum Bulk {
     Refuse,
 }
 
-/// What happens when a published model is written outside of any [`Context`](promiscuous_core::context::Context).
+/// What happens when a published model is written outside of any [`Context`](crate::context::Context).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WithoutContext {

@@ -9,7 +9,7 @@ pub fn name_of_module(module_path: &str) -> String {
 }
 
 /// The model's part of an endpoint: a `BlogPost` is published as `blog_post`.
-pub(crate) fn endpoint_name(name: &str) -> String {
+pub fn endpoint_name(name: &str) -> String {
     name.to_snake_case()
 }
 

@@ -1,14 +1,11 @@
 //! Numbers: exact, or refused.
 
-use std::str::FromStr;
-
-use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
 use super::CodecError;
 
 /// A float as a JSON number, or by name when JSON has no number for it.
-pub(super) fn encode_float(value: f64) -> Json {
+pub fn encode_float(value: f64) -> Json {
     match serde_json::Number::from_f64(value) {
         Some(number) => Json::Number(number),
         None if value.is_nan() => Json::from("NaN"),
@@ -18,7 +15,10 @@ pub(super) fn encode_float(value: f64) -> Json {
 }
 
 /// Reads a float.
-pub(super) fn float(json: &Json) -> Result<f64, CodecError> {
+///
+/// # Errors
+/// When it is neither a number nor the name of one.
+pub fn float(json: &Json) -> Result<f64, CodecError> {
     match json {
         Json::String(text) if text == "NaN" => Some(f64::NAN),
         Json::String(text) if text == "Infinity" => Some(f64::INFINITY),
@@ -30,8 +30,11 @@ pub(super) fn float(json: &Json) -> Result<f64, CodecError> {
 }
 
 /// The nearest `f32`: a column of that type has chosen its precision, but a finite number never becomes an infinite one.
+///
+/// # Errors
+/// When it would.
 #[allow(clippy::cast_possible_truncation)]
-pub(super) fn single(value: f64) -> Result<f32, CodecError> {
+pub fn single(value: f64) -> Result<f32, CodecError> {
     let single = value as f32;
     if single.is_infinite() && value.is_finite() {
         return Err(CodecError::expected("a number in the range of a 32-bit float"));
@@ -40,21 +43,12 @@ pub(super) fn single(value: f64) -> Result<f32, CodecError> {
 }
 
 /// Reads an integer of any width, without rounding.
-pub(super) fn integer<T: TryFrom<i128>>(json: &Json) -> Result<T, CodecError> {
+///
+/// # Errors
+/// When it is none, or out of the type's range.
+pub fn integer<T: TryFrom<i128>>(json: &Json) -> Result<T, CodecError> {
     let wide = json.as_i64().map(i128::from).or_else(|| json.as_u64().map(i128::from));
     wide.and_then(|wide| T::try_from(wide).ok()).ok_or_else(|| {
         CodecError::expected(format!("an integer in the range of {}", std::any::type_name::<T>()))
     })
-}
-
-/// Reads a decimal. A JSON number is taken only when it is an integer: the others have lost their decimal digits already.
-pub(super) fn decimal(json: &Json) -> Result<Decimal, CodecError> {
-    match json {
-        Json::String(text) => Decimal::from_str_exact(text).ok(),
-        Json::Number(number) if number.is_i64() || number.is_u64() => {
-            Decimal::from_str(&number.to_string()).ok()
-        }
-        _ => None,
-    }
-    .ok_or_else(|| CodecError::expected("a decimal number in a string, of at most 28 digits"))
 }

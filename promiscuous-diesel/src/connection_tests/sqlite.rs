@@ -1,0 +1,24 @@
+//! On SQLite.
+
+use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
+use promiscuous_core::capture::CaptureSettings;
+
+use super::*;
+
+type Inner = SqliteConnection;
+
+fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = folder.path().join("bakery.sqlite").display().to_string();
+    let mut bakery = Bakery::<Inner>::at(url, settings);
+    bakery.folder = Some(folder);
+    // For the tests of failing commits.
+    bakery.db.plain().batch_execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").unwrap();
+    Some(bakery)
+}
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "returned.rs"]
+mod returned;
