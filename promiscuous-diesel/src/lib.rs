@@ -38,6 +38,18 @@ mod connection;
 mod connection_tests;
 mod cursor;
 pub mod error;
+#[cfg(all(
+    test,
+    feature = "postgres",
+    feature = "mysql",
+    feature = "sqlite",
+    feature = "chrono",
+    feature = "time",
+    feature = "numeric",
+    feature = "json",
+    feature = "uuid"
+))]
+mod derive_tests;
 pub mod model;
 pub mod models;
 pub mod publication;
