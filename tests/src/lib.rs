@@ -20,6 +20,7 @@ pub mod conformance;
 pub mod databases;
 pub mod deaths;
 pub mod entities;
+pub mod entities_diesel;
 pub mod processes;
 pub mod proxy;
 pub mod servers;
