@@ -126,6 +126,11 @@ impl<C: Wrapped> Promiscuous<C> {
         self.given.clone().or_else(Context::current).or_else(|| self.own.clone())
     }
 
+    /// Diesel's own connection, for the protocol's own tables.
+    pub(crate) fn inner(&mut self) -> &mut C {
+        &mut self.inner
+    }
+
     /// How many transactions and savepoints are open.
     fn depth(&mut self) -> QueryResult<usize> {
         let status = C::TransactionManager::transaction_manager_status_mut(&mut self.inner);

@@ -7,11 +7,14 @@ use diesel::mysql::Mysql;
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sqlite::Sqlite;
+use promiscuous_core::capture::CaptureSettings;
 use promiscuous_core::operation::Attributes;
 use serde_json::Value as Json;
 
 use crate::backend::PromiscuousBackend;
-use crate::model::{PublishOn, UnreadableRow};
+use crate::capture::Capture;
+use crate::commit::CommitPath;
+use crate::model::{PublishOn, PublishedModels, UnreadableRow};
 use crate::row::Columns;
 use crate::subscription::{Connection, Subscribe, SubscribeOn, Unfit};
 
@@ -59,7 +62,11 @@ pub(super) trait Tested: PromiscuousBackend<Connection: diesel::Connection<Backe
     fn create() -> Option<(String, Option<tempfile::TempDir>)>;
 
     /// A connection as changes are applied through it.
-    fn wrap(connection: Self::Connection) -> Connection<Self>;
+    fn wrap(connection: Self::Connection) -> Connection<Self> {
+        let nothing = PublishedModels::new([]);
+        let capture = Capture::new(nothing, CommitPath::Nothing, CaptureSettings::default()).unwrap();
+        Connection::<Self>::with_capture(connection, capture)
+    }
 }
 
 fn served<C: diesel::Connection>(variable: &str) -> Option<(String, Option<tempfile::TempDir>)> {
@@ -74,19 +81,11 @@ impl Tested for Pg {
     fn create() -> Option<(String, Option<tempfile::TempDir>)> {
         served::<diesel::PgConnection>("TEST_POSTGRES_URL")
     }
-
-    fn wrap(connection: Self::Connection) -> Connection<Self> {
-        connection
-    }
 }
 
 impl Tested for Mysql {
     fn create() -> Option<(String, Option<tempfile::TempDir>)> {
         served::<diesel::MysqlConnection>("TEST_MARIADB_URL")
-    }
-
-    fn wrap(connection: Self::Connection) -> Connection<Self> {
-        connection
     }
 }
 
@@ -96,19 +95,15 @@ impl Tested for Sqlite {
         let url = folder.path().join("test.sqlite").display().to_string();
         Some((url, Some(folder)))
     }
-
-    fn wrap(connection: Self::Connection) -> Connection<Self> {
-        connection
-    }
 }
 
 /// The ids and attributes of a query's rows, whose columns are the key's and then the ones that the model wants.
 pub(super) fn published<DB, M, Q>(
     query: Q,
-    connection: &mut DB::Connection,
+    connection: &mut Connection<DB>,
 ) -> Vec<Result<(Option<String>, Attributes), UnreadableRow>>
 where
-    DB: Tested<Connection: LoadConnection<DefaultLoadingMode>>,
+    DB: Tested,
     M: PublishOn<DB>,
     Q: diesel::query_builder::Query + QueryFragment<DB> + QueryId,
     DB: diesel::expression::QueryMetadata<Q::SqlType>,
