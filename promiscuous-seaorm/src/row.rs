@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use promiscuous_core::operation::{Attributes, Operation, OperationKind};
-use sea_orm::sea_query::{ConditionHolder, Value};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
+use sea_orm::sea_query::{ConditionHolder, SelectStatement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::model::PublishedModel;
 use crate::statement::KeySet;
@@ -34,7 +34,35 @@ pub(crate) async fn lock_keys(
     if inner.get_database_backend() != DbBackend::Sqlite {
         select.lock_exclusive();
     }
-    inner.query_all(&select).await?.iter().map(|row| key(model, row)).collect()
+    inner.query_all_raw(typed(&select, inner)).await?.iter().map(|row| key(model, row)).collect()
+}
+
+/// A query of our own whose values came with the user's statements, which may bind now an `i32` and now an `i64` to the same column.
+///
+/// PostgreSQL's driver keeps prepared statements by their text, with the types of the first values. Two of the user's statements
+/// differ in their text; what we ask about their rows need not. So the text tells the types.
+fn typed(select: &SelectStatement, inner: &impl ConnectionTrait) -> Statement {
+    let mut statement = inner.get_database_backend().build(select);
+    if inner.get_database_backend() == DbBackend::Postgres {
+        let values = statement.values.iter().flat_map(|values| &values.0);
+        statement.sql.push_str(&format!(" /* {} */", types(values)));
+    }
+    statement
+}
+
+/// `2 BigInt, 1 String`, for instance.
+fn types<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for value in values {
+        let name = format!("{:?}", value.array_type());
+        match runs.last_mut() {
+            Some((last, count)) if *last == name => *count += 1,
+            _ => runs.push((name, 1)),
+        }
+    }
+    let runs: Vec<String> = runs.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    // An enum's name is the user's: it must not end the comment.
+    runs.join(", ").replace(|c: char| !c.is_ascii_alphanumeric() && !" ,".contains(c), "_")
 }
 
 fn key(model: &PublishedModel, row: &QueryResult) -> Result<(String, Vec<Value>), DbErr> {
@@ -92,7 +120,7 @@ pub(crate) async fn find(
         if lock && inner.get_database_backend() != DbBackend::Sqlite {
             select.lock_exclusive();
         }
-        for row in inner.query_all(&select).await? {
+        for row in inner.query_all_raw(typed(&select, inner)).await? {
             found.push(read(model, &row)?);
         }
     }

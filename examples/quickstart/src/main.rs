@@ -48,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The archive: the same with Diesel. It has tables in a file, since its workers have a connection each.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("archive.sqlite").display().to_string();
-    let models = promiscuous_diesel::Models::new().subscribe::<archive::Person>().subscribe::<archive::Letter>();
+    let models =
+        promiscuous_diesel::Models::new().subscribe::<archive::Person>().subscribe::<archive::Letter>();
     let archive = App::new(Config::embedded("archive", "quickstart")?).models(models);
     let archive_db = &mut SqliteConnection::establish(&file)?;
     archive::create_tables(archive_db)?;
