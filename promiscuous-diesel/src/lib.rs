@@ -37,7 +37,7 @@ mod capture;
 mod cli;
 mod commit;
 mod connection;
-#[cfg(test)]
+#[cfg(all(test, feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection_tests;
 mod cursor;
 mod database;

@@ -51,7 +51,8 @@ impl<C: Wrapped> Promiscuous<C> {
         let cacheable = source.is_safe_to_cache_prepared(C::Backend::instance())?;
         let plan = self.capture.planner.plan(&sql, cacheable);
         match &*plan {
-            Plan::Pass => self.passes(&sql, false).map(|()| Admitted::Pass),
+            Plan::Pass => Ok(Admitted::Pass),
+            Plan::Commit => self.commits().map(|()| Admitted::Pass),
             Plan::Refuse(refusal) => Err(self.capture.refusal(refusal)),
             Plan::Read(_) => Ok(match self.context() {
                 Some(context) => Admitted::Read(plan, context),
@@ -73,8 +74,8 @@ impl<C: Wrapped> Promiscuous<C> {
             return Ok(());
         }
         self.certain()?;
-        self.capture.planner.plan_script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
-        self.passes(sql, true)
+        let script = self.capture.planner.script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
+        if script.commits { self.commits() } else { Ok(()) }
     }
 
     /// Makes sure that the transaction that Diesel believes in is open.
@@ -109,11 +110,8 @@ impl<C: Wrapped> Promiscuous<C> {
         result
     }
 
-    /// A statement that writes no published row may still commit those that were written before.
-    fn passes(&mut self, sql: &str, script: bool) -> QueryResult<()> {
-        if self.recording.depth() == 0 || !C::Backend::ends_transaction(sql, script) {
-            return Ok(());
-        }
+    /// A statement that commits by itself, as MySQL does before it defines a table, must not commit published rows.
+    fn commits(&mut self) -> QueryResult<()> {
         if self.recording.is_empty() {
             self.recording.close(COMMITTED);
             return Ok(());

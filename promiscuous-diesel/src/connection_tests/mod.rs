@@ -6,6 +6,7 @@
 
 mod fixtures;
 mod mariadb;
+mod multi;
 mod postgres;
 mod sqlite;
 

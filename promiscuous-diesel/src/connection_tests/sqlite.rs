@@ -8,7 +8,7 @@ use super::*;
 
 type Inner = SqliteConnection;
 
-fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("bakery.sqlite").display().to_string();
     let mut bakery = Bakery::<Inner>::at(url, settings);
@@ -20,5 +20,7 @@ fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "sqlite_only.rs"]
+mod only;
 #[path = "returned.rs"]
 mod returned;

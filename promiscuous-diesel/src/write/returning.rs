@@ -24,15 +24,13 @@ where
     C: Wrapped<Backend = DB>,
     T: QueryFragment<DB> + QueryId,
 {
-    task.can_be_appended_to()?;
     let keys = task.model.table.primary_key.len();
     let (list, added) = match task.writing.verb {
         Verb::Delete { .. } => (&task.names.keys, keys),
         _ => (&task.names.keys_and_columns, keys + task.model.columns.len()),
     };
     let before = if task.writing.has_returning { "," } else { " RETURNING" };
-    // On a line of its own: the text may end in a comment.
-    let suffix = format!("\n{before} {list}");
+    let suffix = format!("{before} {list}");
     let rows = fetch(inner, task, &Appended { source, suffix: &suffix })?;
     let visible = rows.first().map_or(0, |row| row.field_count().saturating_sub(added));
     let operations = rows.iter().map(|row| task.operation(row, visible)).collect::<Result<Vec<_>, _>>()?;

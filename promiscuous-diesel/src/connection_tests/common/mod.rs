@@ -1,5 +1,6 @@
 //! What works the same on every database.
 
+mod belongings;
 mod endings;
 mod reads;
 mod transactions;
