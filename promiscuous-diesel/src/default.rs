@@ -74,11 +74,3 @@ fn not_started(error: &Error) -> ConnectionError {
         chain(error)
     ))
 }
-
-/// Makes an app of this capture the default.
-#[cfg(test)]
-pub(crate) fn set_capture<DB: PromiscuousBackend>(url: &str, capture: Arc<Capture<DB>>) {
-    let config = promiscuous_core::config::Config::embedded("app", "default").unwrap();
-    let app = App::new(config).models(crate::models::Models::new());
-    set(Running::new(app, SecretUrl::new(url), capture, Vec::new(), None));
-}

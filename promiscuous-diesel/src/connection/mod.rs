@@ -109,12 +109,6 @@ impl<C: Wrapped> Promiscuous<C> {
         self.capture.path.publisher()
     }
 
-    /// Diesel's connection.
-    #[cfg(test)]
-    pub(crate) fn plain(&mut self) -> &mut C {
-        &mut self.inner
-    }
-
     /// What all connections of the app share.
     #[cfg(test)]
     pub(crate) fn capture(&self) -> &Arc<Capture<C::Backend>> {

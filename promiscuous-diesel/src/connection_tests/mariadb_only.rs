@@ -137,7 +137,7 @@ fn ignored_rows_are_not_published_and_new_ones_are() {
 #[test]
 fn generated_keys_are_evenly_spaced_and_never_those_of_an_earlier_insert() {
     let Some(mut bakery) = bakery() else { return };
-    bakery.db.plain().batch_execute("SET @@auto_increment_increment = 5").unwrap();
+    bakery.db.inner().batch_execute("SET @@auto_increment_increment = 5").unwrap();
     diesel::insert_into(cake::table)
         .values(vec![named("a"), named("b"), named("c")])
         .execute(&mut bakery.db)
@@ -146,7 +146,7 @@ fn generated_keys_are_evenly_spaced_and_never_those_of_an_earlier_insert() {
     // A key by default that is no number: nobody tells it, and the one told last is another row's.
     bakery
         .db
-        .plain()
+        .inner()
         .batch_execute("DROP TABLE fruit; CREATE TABLE fruit (id VARCHAR(50) PRIMARY KEY DEFAULT (uuid()), name TEXT, cake_id INT)")
         .unwrap();
     let secret = diesel::insert_into(fruit::table).values(fruit::name.eq("kiwi")).execute(&mut bakery.db);
@@ -204,7 +204,7 @@ fn a_row_that_appears_between_the_search_and_the_statement_is_not_written() {
     let Some(mut bakery) = bakery() else { return };
     add(&mut bakery.db, known(1, "one")).unwrap();
     bakery.published();
-    bakery.db.plain().batch_execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").unwrap();
+    bakery.db.inner().batch_execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").unwrap();
     let mut other = Inner::establish(&bakery.url).unwrap();
     let mut next = 2;
     bakery.db.set_instrumentation(move |event: InstrumentationEvent<'_>| {
@@ -291,7 +291,7 @@ fn a_lock_that_was_waited_for_in_vain_ends_the_statement_only() {
     add(&mut bakery.db, known(1, "one")).unwrap();
     bakery.published();
     let mut other = bakery.another();
-    other.plain().batch_execute("SET innodb_lock_wait_timeout = 1").unwrap();
+    other.inner().batch_execute("SET innodb_lock_wait_timeout = 1").unwrap();
     bakery
         .db
         .transaction::<_, DieselError, _>(|db| {
@@ -315,7 +315,7 @@ fn a_connection_that_is_cut_before_its_commit_publishes_nothing() {
         add(db, known(1, "lost"))?;
         let id: i64 = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("CONNECTION_ID()"))
             .get_result(db)?;
-        bakery.db.plain().batch_execute(&format!("KILL {id}"))?;
+        bakery.db.inner().batch_execute(&format!("KILL {id}"))?;
         Ok::<_, DieselError>(())
     });
     assert!(result.is_err());

@@ -69,7 +69,7 @@ fn a_connection_that_is_cut_before_its_commit_publishes_nothing() {
         add(db, known(1, "lost"))?;
         let pid: i32 = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
             .get_result(db)?;
-        diesel::sql_query(format!("SELECT pg_terminate_backend({pid})")).execute(bakery.db.plain())?;
+        diesel::sql_query(format!("SELECT pg_terminate_backend({pid})")).execute(bakery.db.inner())?;
         Ok::<_, DieselError>(())
     });
     assert!(result.is_err());

@@ -6,7 +6,7 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = SqliteConnection;
+pub(super) type Inner = SqliteConnection;
 
 pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let folder = tempfile::tempdir().unwrap();
@@ -14,7 +14,7 @@ pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let mut bakery = Bakery::<Inner>::at(url, settings);
     bakery.folder = Some(folder);
     // For the tests of failing commits.
-    bakery.db.plain().batch_execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").unwrap();
+    bakery.db.inner().batch_execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").unwrap();
     Some(bakery)
 }
 

@@ -90,7 +90,7 @@ fn rows_that_a_failed_statement_has_left_behind_spoil_the_transaction() {
     let result = bakery.db.transaction(|db| {
         let failed = diesel::sql_query(two).execute(db);
         assert!(said(failed).contains("ON CONFLICT FAIL"));
-        assert_eq!(cake::table.count().get_result::<i64>(db.plain()), Ok(1));
+        assert_eq!(cake::table.count().get_result::<i64>(db.inner()), Ok(1));
         Ok(())
     });
     assert!(said::<()>(result).contains("roll it back"));

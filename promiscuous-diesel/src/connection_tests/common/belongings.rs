@@ -4,21 +4,43 @@ use std::sync::{Arc, Mutex};
 
 use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::r2d2::{ConnectionManager, ManageConnection, Pool, R2D2Connection};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
 use super::*;
+use crate::capture::Capture;
 use crate::connection_tests::fixtures::*;
 use crate::{Context, Promiscuous};
+
+/// Makes connections of this app.
+struct Wrapping {
+    url: String,
+    capture: Arc<Capture<<Inner as Connection>::Backend>>,
+}
+
+impl ManageConnection for Wrapping {
+    type Connection = Promiscuous<Inner>;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Promiscuous<Inner>, Self::Error> {
+        let inner = Inner::establish(&self.url).map_err(Self::Error::ConnectionError)?;
+        Ok(Promiscuous::with_capture(inner, Arc::clone(&self.capture)))
+    }
+
+    fn is_valid(&self, connection: &mut Promiscuous<Inner>) -> Result<(), Self::Error> {
+        connection.ping().map_err(Self::Error::QueryError)
+    }
+
+    fn has_broken(&self, connection: &mut Promiscuous<Inner>) -> bool {
+        connection.is_broken()
+    }
+}
 
 #[test]
 fn a_pool_of_such_connections_and_a_connection_around_a_pooled_one_publish_alike() {
     let Some(bakery) = bakery() else { return };
-    let unknown = Promiscuous::<Inner>::establish(&bakery.url).map(drop).unwrap_err();
-    assert!(unknown.to_string().contains("make_default"), "{unknown}");
-    crate::default::set_capture(&bakery.url, Arc::clone(bakery.db.capture()));
-    let pool =
-        Pool::builder().max_size(1).build(ConnectionManager::<Promiscuous<Inner>>::new(&bakery.url)).unwrap();
+    let manager = Wrapping { url: bakery.url.clone(), capture: Arc::clone(bakery.db.capture()) };
+    let pool = Pool::builder().max_size(1).build(manager).unwrap();
     let mut pooled = pool.get().unwrap();
     diesel::insert_into(cake::table).values(known(1, "one")).execute(&mut pooled).unwrap();
     pooled
@@ -125,7 +147,6 @@ fn functions_over_any_connection_take_it() {
 
 #[test]
 fn an_app_that_publishes_nothing_has_a_connection_like_any_other() {
-    use crate::capture::Capture;
     use crate::commit::CommitPath;
     let Some(bakery) = bakery() else { return };
     let nothing = Capture::new(models(), CommitPath::Nothing, CaptureSettings::default()).unwrap();

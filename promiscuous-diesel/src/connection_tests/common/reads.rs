@@ -10,7 +10,7 @@ use crate::{Context, Promiscuous};
 fn stocked() -> Option<Bakery<Inner>> {
     let mut bakery = bakery()?;
     bake(&mut bakery, &["one", "two"]);
-    let plain = bakery.db.plain();
+    let plain = bakery.db.inner();
     for (id, name, cake_id) in [("7", "kiwi", Some(1)), ("8", "fig", None)] {
         let values = (fruit::id.eq(id), fruit::name.eq(name), fruit::cake_id.eq(cake_id));
         diesel::insert_into(fruit::table).values(values).execute(plain).unwrap();

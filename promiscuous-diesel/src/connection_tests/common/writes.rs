@@ -42,7 +42,7 @@ fn inserts_of_every_form_publish_each_row() {
     let kiwi = (fruit::id.eq("a kiwi"), fruit::name.eq("kiwi"), fruit::cake_id.eq(None::<i32>));
     assert_eq!(diesel::insert_into(fruit::table).values(kiwi).execute(db), Ok(1));
     let published = bakery.published();
-    let ids: Vec<i32> = cake::table.order(cake::id).select(cake::id).load(bakery.db.plain()).unwrap();
+    let ids: Vec<i32> = cake::table.order(cake::id).select(cake::id).load(bakery.db.inner()).unwrap();
     // PostgreSQL's sequence does not know of explicit keys.
     let generated: Vec<_> = ids.iter().filter(|id| ![1, 2, 7, 8, 9].contains(*id)).collect();
     let [f, plain] = generated[..] else { panic!("two keys were generated: {ids:?}") };
