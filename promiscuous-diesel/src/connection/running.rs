@@ -8,12 +8,13 @@ use diesel::connection::{LoadConnection, SimpleConnection};
 use diesel::expression::QueryMetadata;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use promiscuous_core::context::Context;
+use promiscuous_core::error::Error;
 
 use super::{Promiscuous, Wrapped};
 use crate::backend::{Capturing, Doubt};
 use crate::capture::unplanned;
 use crate::cursor::PromiscuousCursor;
-use crate::error::{diesel_error, spoiled};
+use crate::error::diesel_error;
 use crate::query::rendered;
 use crate::reads::Cause;
 use crate::statement::{Plan, Writing};
@@ -31,8 +32,8 @@ pub(super) enum Admitted {
 
 const HALFWAY: &str = "a published write failed halfway";
 const LOST: &str = "the database has rolled the transaction back by itself after a failed statement";
-const COMMITTED: &str =
-    "a statement before has committed the transaction, as MySQL does for definitions of tables";
+const COMMITTED: &str = "refused before it ran: a statement before has committed the transaction, as MySQL does for definitions of \
+                         tables: write published rows in a transaction of their own";
 
 impl<C: Wrapped> Promiscuous<C> {
     /// Decides about a statement.
@@ -116,7 +117,7 @@ impl<C: Wrapped> Promiscuous<C> {
             self.recording.close(COMMITTED);
             return Ok(());
         }
-        Err(diesel_error(promiscuous_core::error::Error::Configuration(
+        Err(diesel_error(Error::Configuration(
             "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
              would be lost: run it outside of the transaction"
                 .into(),
@@ -133,7 +134,7 @@ impl<C: Wrapped> Promiscuous<C> {
     {
         let Plan::Write(writing) = plan else { return Err(unplanned()) };
         if let Some(reason) = self.recording.closed() {
-            return Err(spoiled(reason));
+            return Err(diesel_error(Error::Configuration(reason.to_owned())));
         }
         if self.depth()? > 0 {
             return self.write_inside(writing, sql, source);

@@ -5,7 +5,7 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = MysqlConnection;
+pub(super) type Inner = MysqlConnection;
 
 pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     served("TEST_MARIADB_URL", settings)

@@ -4,6 +4,7 @@
 // The same tests for each kind of connection: Diesel's functions cannot be generic without a page of bounds.
 #![allow(clippy::duplicate_mod)]
 
+mod cost;
 mod fixtures;
 mod mariadb;
 mod multi;

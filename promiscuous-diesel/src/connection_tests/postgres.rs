@@ -5,7 +5,7 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = PgConnection;
+pub(super) type Inner = PgConnection;
 
 pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     served("TEST_POSTGRES_URL", settings)

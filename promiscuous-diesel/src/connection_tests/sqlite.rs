@@ -6,7 +6,7 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = SqliteConnection;
+pub(super) type Inner = SqliteConnection;
 
 pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let folder = tempfile::tempdir().unwrap();
