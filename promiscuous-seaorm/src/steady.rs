@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
+use crate::database_error::has_rolled_back;
 use crate::recording::Turn;
 
 /// A future that is finished in the background when it is dropped halfway.
@@ -98,12 +99,23 @@ impl<C: ConnectionTrait + Send + 'static> Steady<C> {
         Self { connection: Arc::clone(connection), turn: turn.cloned() }
     }
 
-    async fn run<T, F>(&self, call: impl FnOnce(Arc<C>) -> F + Send) -> T
+    async fn run<T, F>(&self, call: impl FnOnce(Arc<C>) -> F + Send) -> Result<T, DbErr>
     where
         T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
+        F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
-        let work = call(Arc::clone(&self.connection));
+        let call = call(Arc::clone(&self.connection));
+        let turn = self.turn.clone();
+        let work = async move {
+            let result = call.await;
+            // MySQL then commits what follows statement by statement, without what came before.
+            if let (Err(error), Some(turn)) = (&result, &turn)
+                && has_rolled_back(error)
+            {
+                turn.spoil("the database has rolled it back because of a conflict with another one");
+            }
+            result
+        };
         steadily(self.get_database_backend(), self.turn.as_ref(), work).await
     }
 }

@@ -14,6 +14,7 @@ use super::servers::{database, pool};
 use super::{Bakery, cake as named};
 use crate::commit::CommitPath;
 use crate::connection::PromiscuousConnection;
+use crate::database_error::has_rolled_back;
 use crate::fixtures::{cake, models};
 use promiscuous_core::capture::CaptureSettings;
 
@@ -50,10 +51,14 @@ async fn interrupt(work: impl AsyncFn(&PromiscuousConnection) -> Result<(), DbEr
 async fn finishes(work: impl Future<Output = Result<(), DbErr>>, relay: &Relay) -> bool {
     let finished = tokio::select! {
         biased;
-        result = work => {
-            result.unwrap();
-            true
-        }
+        result = work => match result {
+            // What the last one left behind may still hold locks.
+            Err(error) if has_rolled_back(&error) => false,
+            result => {
+                result.unwrap();
+                true
+            }
+        },
         () = relay.closed() => false,
     };
     relay.open();

@@ -23,7 +23,7 @@ async fn served(variable: &str) -> Option<Bakery> {
 /// A pool that fails the test, when it does not recover, before the runner loses its patience.
 pub(super) async fn pool(url: &str, connections: u32) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(20));
+    options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(60));
     Database::connect(options).await.unwrap()
 }
 
@@ -182,6 +182,35 @@ async fn concurrent(bakery: &Bakery) {
     assert_eq!(published.last().map(String::as_str), Some("update cake/40 by code"));
     let restore = cake::Entity::update_many().col_expr(cake::Column::Code, Expr::value("c"));
     restore.filter(cake::Column::Id.eq(40)).exec(bakery.plain()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mariadb_transaction_that_lost_a_deadlock_publishes_nothing() {
+    let Some(bakery) = served("TEST_MARIADB_URL").await else { return };
+    bakery.bake(&["a", "b"]).await;
+    let first = bakery.db.begin().await.unwrap();
+    let second = bakery.db.begin().await.unwrap();
+    known(1, "first").update(&first).await.unwrap();
+    known(2, "second").update(&second).await.unwrap();
+    let waiting = tokio::spawn(async move { (known(1, "second").update(&second).await, second) });
+    stuck(&bakery, &waiting).await;
+    let first = (known(2, "first").update(&first).await, first);
+    let second = waiting.await.unwrap();
+    assert_ne!(first.0.is_ok(), second.0.is_ok(), "one of them is the victim");
+    let (victim, winner) = if first.0.is_ok() { (second.1, first.1) } else { (first.1, second.1) };
+    // The server rolled all of it back, and would now commit each statement by itself.
+    assert!(said(named("late").insert(&victim).await).contains("roll it back"));
+    assert!(said(victim.commit().await).contains("roll it back"));
+    winner.commit().await.unwrap();
+    let cakes = bakery.cakes().await;
+    assert_eq!(cakes[0], cakes[1], "what the winner wrote");
+    assert_eq!(cakes.len(), 2, "{cakes:?}");
+    assert_eq!(bakery.outbox().await, 1);
+    let published = bakery.published();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let mut operations: Vec<_> = published[0].split("; ").collect();
+    operations.sort_unstable();
+    assert_eq!(operations, [1, 2].map(|id| format!("update cake/{id} {}", cakes[0])));
 }
 
 /// Waits until a task waits for a row lock, or is done without: PostgreSQL does not lock what it need not.
