@@ -130,11 +130,6 @@ mod write;
 #[doc(hidden)]
 pub mod __private;
 
-// Compiles the code in the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
 #[cfg(feature = "cli")]
 pub use cli::{cli, cli_with};
 pub use connection::PromiscuousConnection;
