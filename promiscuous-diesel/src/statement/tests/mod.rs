@@ -7,6 +7,7 @@ mod properties;
 mod scripts;
 mod servers;
 mod sqlite;
+mod written;
 
 use promiscuous_core::database::Dialect;
 
