@@ -17,3 +17,4 @@ mod replica;
 mod unseen;
 mod version_stores;
 mod wire_format;
+mod wire_texts;
