@@ -5,7 +5,7 @@
 //! What an app uses:
 //!
 //! * `app`: [`App`], where an app puts it all together;
-//! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections;
+//! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections; `asynchronous`: the same for `diesel-async`;
 //! * `cli`: the `promiscuous` command;
 //! * [`models`]: which models an app publishes and subscribes to;
 //! * [`model`], [`subscription`]: the traits behind the two derives, and what the rest of the crate sees of a model;
@@ -29,6 +29,8 @@
 extern crate self as promiscuous_diesel;
 
 pub mod applier;
+#[cfg(feature = "async")]
+mod asynchronous;
 pub mod attribute;
 pub mod backend;
 mod capture;
@@ -52,12 +54,20 @@ mod write;
 #[doc(hidden)]
 pub mod __private;
 
+#[cfg(all(feature = "async", feature = "postgres"))]
+pub use asynchronous::AsyncTransactionBuilder;
+#[cfg(feature = "async")]
+pub use asynchronous::{
+    AsyncBackend, AsyncPromiscuous, AsyncPromiscuousTransactionManager, AsyncWrapped, Callback,
+};
+#[cfg(all(feature = "async", feature = "sqlite"))]
+pub use asynchronous::{AsyncSqlite, Threads};
 pub use attribute::{Attribute, IdPart};
-pub use model::Publish;
-pub use models::Models;
 #[cfg(feature = "postgres")]
 pub use connection::TransactionBuilder;
 pub use connection::{Promiscuous, PromiscuousTransactionManager};
+pub use model::Publish;
+pub use models::Models;
 pub use promiscuous_core as core;
 pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;

@@ -1,9 +1,19 @@
 //! What an open database transaction has written so far. Pure.
 
 use diesel::result::Error as DieselError;
+use promiscuous_core::error::Error;
 use promiscuous_core::operation::Operation;
 
-use crate::error::spoiled;
+use crate::backend::Capturing;
+use crate::error::{diesel_error, spoiled};
+
+/// Why a transaction can only be rolled back: a captured write did something that is not known.
+pub(crate) const HALFWAY: &str = "a published write failed halfway";
+/// There is nothing to commit any more.
+pub(crate) const LOST: &str =
+    "the database has rolled the transaction back by itself after a failed statement";
+const COMMITTED: &str =
+    "a statement before has committed the transaction, as MySQL does for definitions of tables";
 
 /// The operations of a transaction and of the savepoints in it.
 #[derive(Default)]
@@ -105,6 +115,25 @@ impl Recording {
             None => Ok(()),
             Some(reason) => Err(spoiled(reason)),
         }
+    }
+
+    /// A statement that writes no published row may still commit those that were written before.
+    ///
+    /// # Errors
+    /// That it would.
+    pub fn passes<DB: Capturing>(&mut self, sql: &str, script: bool) -> Result<(), DieselError> {
+        if self.depth() == 0 || !DB::ends_transaction(sql, script) {
+            return Ok(());
+        }
+        if self.is_empty() {
+            self.close(COMMITTED);
+            return Ok(());
+        }
+        Err(diesel_error(Error::Configuration(
+            "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
+             would be lost: run it outside of the transaction"
+                .into(),
+        )))
     }
 
     /// Why published rows cannot be written.

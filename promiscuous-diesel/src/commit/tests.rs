@@ -34,6 +34,9 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     LockAndBump,
+    /// The version store does not answer.
+    #[cfg(feature = "async")]
+    Hang,
     OutboxInsert,
     /// The outbox row violates a constraint that is checked at COMMIT.
     Commit,
@@ -73,6 +76,22 @@ impl Recorded {
         };
         let message = Some((message, context.cloned()));
         Ok(Some(Bumped::Recorded(Open { recorded: Arc::clone(self), message, fault })))
+    }
+
+    /// The same with a wait before and after.
+    #[cfg(feature = "async")]
+    pub(super) async fn lock_and_bump_async(
+        self: &Arc<Self>,
+        operations: Vec<Operation>,
+        context: Option<&Context>,
+    ) -> Result<Option<Bumped>, Error> {
+        tokio::task::yield_now().await;
+        if *self.fail.lock().unwrap_or_else(PoisonError::into_inner) == Some(Fault::Hang) {
+            std::future::pending::<()>().await;
+        }
+        let bumped = self.lock_and_bump(operations, context);
+        tokio::task::yield_now().await;
+        bumped
     }
 }
 

@@ -11,11 +11,12 @@ use promiscuous_core::context::Context;
 
 use super::{Promiscuous, Wrapped};
 use crate::backend::{Capturing, Doubt};
-use crate::capture::unplanned;
+use crate::capture::{Decision, unplanned};
 use crate::cursor::PromiscuousCursor;
-use crate::error::{diesel_error, spoiled};
+use crate::error::spoiled;
 use crate::query::rendered;
 use crate::reads::Cause;
+use crate::recording::{HALFWAY, LOST};
 use crate::statement::{Plan, Writing};
 use crate::write::{Failure, Task, Written};
 
@@ -28,11 +29,6 @@ pub(super) enum Admitted {
     /// Run it and publish what it does. The statement's text comes along.
     Write(Arc<Plan>, String),
 }
-
-const HALFWAY: &str = "a published write failed halfway";
-const LOST: &str = "the database has rolled the transaction back by itself after a failed statement";
-const COMMITTED: &str =
-    "a statement before has committed the transaction, as MySQL does for definitions of tables";
 
 impl<C: Wrapped> Promiscuous<C> {
     /// Decides about a statement.
@@ -49,18 +45,13 @@ impl<C: Wrapped> Promiscuous<C> {
         self.certain()?;
         let sql = rendered::<C::Backend, T>(source)?;
         let cacheable = source.is_safe_to_cache_prepared(C::Backend::instance())?;
-        let plan = self.capture.planner.plan(&sql, cacheable);
-        match &*plan {
-            Plan::Pass => self.passes(&sql, false).map(|()| Admitted::Pass),
-            Plan::Refuse(refusal) => Err(self.capture.refusal(refusal)),
-            Plan::Read(_) => Ok(match self.context() {
+        match self.capture.decide(&sql, cacheable)? {
+            Decision::Pass => self.recording.passes::<C::Backend>(&sql, false).map(|()| Admitted::Pass),
+            Decision::Read(plan) => Ok(match self.context() {
                 Some(context) => Admitted::Read(plan, context),
                 None => Admitted::Pass,
             }),
-            Plan::Write(writing) => {
-                self.capture.admit(writing)?;
-                Ok(Admitted::Write(plan, sql))
-            }
+            Decision::Write(plan) => Ok(Admitted::Write(plan, sql)),
         }
     }
 
@@ -74,7 +65,7 @@ impl<C: Wrapped> Promiscuous<C> {
         }
         self.certain()?;
         self.capture.planner.plan_script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
-        self.passes(sql, true)
+        self.recording.passes::<C::Backend>(sql, true)
     }
 
     /// Makes sure that the transaction that Diesel believes in is open.
@@ -107,22 +98,6 @@ impl<C: Wrapped> Promiscuous<C> {
             self.doubt = self.doubt.and(C::Backend::doubt(error));
         }
         result
-    }
-
-    /// A statement that writes no published row may still commit those that were written before.
-    fn passes(&mut self, sql: &str, script: bool) -> QueryResult<()> {
-        if self.recording.depth() == 0 || !C::Backend::ends_transaction(sql, script) {
-            return Ok(());
-        }
-        if self.recording.is_empty() {
-            self.recording.close(COMMITTED);
-            return Ok(());
-        }
-        Err(diesel_error(promiscuous_core::error::Error::Configuration(
-            "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
-             would be lost: run it outside of the transaction"
-                .into(),
-        )))
     }
 
     /// Runs a published write, in a transaction of its own when none is open.
