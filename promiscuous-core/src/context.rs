@@ -98,7 +98,8 @@ impl Context {
         CURRENT.scope(self.clone(), future)
     }
 
-    /// Runs a function inside this context: for blocking code.
+    /// Runs a function inside this context: for blocking code. The scope is the calling thread's; another thread that the function
+    /// starts is outside of it.
     pub fn sync_scope<R>(&self, function: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(self.clone(), function)
     }
@@ -110,6 +111,16 @@ impl Context {
         F::Output: Send + 'static,
     {
         tokio::spawn(self.scope(future))
+    }
+
+    /// `tokio::task::spawn_blocking` that carries this context along: for blocking code that an async task starts.
+    pub fn spawn_blocking<F, R>(&self, function: F) -> tokio::task::JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let context = self.clone();
+        tokio::task::spawn_blocking(move || context.sync_scope(function))
     }
 
     /// The name given when it was opened.

@@ -130,3 +130,16 @@ pub fn without_id() -> Error {
 pub fn unfit_id(column: &str) -> Error {
     Error::QueryBuilderError(Box::new(CodecError::expected(format!("an id that fits the column `{column}`"))))
 }
+
+/// Checks that no value became NULL on its way: for each nullable column whether it was given a value, and whether it has one.
+///
+/// # Errors
+/// With the first column that lost one.
+pub fn all_kept(given: &[bool], kept: &[(bool, &'static str)]) -> QueryResult<()> {
+    match given.iter().zip(kept).find(|(given, (kept, _))| **given && !kept) {
+        Some((_, (_, column))) => Err(Error::QueryBuilderError(Box::new(CodecError::expected(format!(
+            "a value that the type of the column `{column}` can hold, but the database made it NULL: in MariaDB and MySQL, keep moments beyond the years 1970 to 2038 in a DATETIME(6), which is `Datetime` in `diesel::table!`"
+        ))))),
+        None => Ok(()),
+    }
+}

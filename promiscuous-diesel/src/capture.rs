@@ -1,7 +1,6 @@
 //! What all connections of one app share.
 
-use std::any::{Any, TypeId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::result::Error as DieselError;
@@ -37,6 +36,8 @@ pub struct Capture<DB: PromiscuousBackend> {
 pub(crate) enum Decision {
     /// Just run it.
     Pass,
+    /// Run it, unless the database would commit published rows by it.
+    Commit,
     /// Run it; its rows are causes.
     Read(Arc<Plan>),
     /// Run it and publish what it does.
@@ -95,6 +96,7 @@ impl<DB: PromiscuousBackend> Capture<DB> {
         let plan = self.planner.plan(sql, cacheable);
         match &*plan {
             Plan::Pass => Ok(Decision::Pass),
+            Plan::Commit => Ok(Decision::Commit),
             Plan::Refuse(refusal) => Err(self.refusal(refusal)),
             Plan::Read(_) => Ok(Decision::Read(plan)),
             Plan::Write(writing) => self.admit(writing).map(|()| Decision::Write(plan)),
@@ -160,19 +162,4 @@ impl<DB: PromiscuousBackend> Capture<DB> {
 /// Planner and models disagree.
 pub(crate) fn unplanned() -> DieselError {
     diesel_error(Error::Configuration("a statement was planned for a table that is not published".into()))
-}
-
-static DEFAULTS: Mutex<Option<HashMap<TypeId, Box<dyn Any + Send>>>> = Mutex::new(None);
-
-/// What `Promiscuous::establish` uses from here on: it has no room for more than a URL.
-#[allow(dead_code)]
-pub(crate) fn set_default_capture<DB: PromiscuousBackend>(capture: Arc<Capture<DB>>) {
-    let mut defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
-    defaults.get_or_insert_default().insert(TypeId::of::<DB>(), Box::new(capture));
-}
-
-/// What was set, if anything was.
-pub(crate) fn default_capture<DB: PromiscuousBackend>() -> Option<Arc<Capture<DB>>> {
-    let defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
-    defaults.as_ref()?.get(&TypeId::of::<DB>())?.downcast_ref::<Arc<Capture<DB>>>().cloned()
 }

@@ -28,32 +28,56 @@
 
 extern crate self as promiscuous_diesel;
 
+mod app;
 pub mod applier;
 #[cfg(feature = "async")]
 mod asynchronous;
 pub mod attribute;
 pub mod backend;
 mod capture;
+#[cfg(feature = "cli")]
+mod cli;
 mod commit;
 mod connection;
-#[cfg(test)]
+#[cfg(all(test, feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection_tests;
 mod cursor;
+mod database;
+pub mod database_error;
+mod default;
+#[cfg(all(
+    test,
+    feature = "postgres",
+    feature = "mysql",
+    feature = "sqlite",
+    feature = "chrono",
+    feature = "time",
+    feature = "numeric",
+    feature = "json",
+    feature = "uuid"
+))]
+mod derive_tests;
 pub mod error;
 pub mod model;
 pub mod models;
+mod pool;
 pub mod publication;
 mod query;
 mod reads;
 mod recording;
 pub mod row;
+mod running;
+mod sql;
 pub mod statement;
 pub mod subscription;
+#[cfg(test)]
+mod test_databases;
 mod write;
 
 #[doc(hidden)]
 pub mod __private;
 
+pub use app::App;
 #[cfg(all(feature = "async", feature = "postgres"))]
 pub use asynchronous::AsyncTransactionBuilder;
 #[cfg(feature = "async")]
@@ -63,18 +87,25 @@ pub use asynchronous::{
 #[cfg(all(feature = "async", feature = "sqlite"))]
 pub use asynchronous::{AsyncSqlite, Threads};
 pub use attribute::{Attribute, IdPart};
+#[cfg(feature = "cli")]
+pub use cli::{cli, cli_with};
 #[cfg(feature = "postgres")]
 pub use connection::TransactionBuilder;
-pub use connection::{Promiscuous, PromiscuousTransactionManager};
+pub use connection::{Promiscuous, PromiscuousTransactionManager, Wrapped};
+pub use default::default_app;
 pub use model::Publish;
 pub use models::Models;
+pub use pool::{ConnectError, Manager};
 pub use promiscuous_core as core;
 pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
+#[cfg(feature = "tower")]
+pub use promiscuous_core::tower::ContextLayer;
 pub use promiscuous_macros::{
     DieselAttribute as Attribute, DieselIdPart as IdPart, DieselPublish as Publish,
     DieselSubscribe as Subscribe,
 };
+pub use running::Running;
 pub use subscription::{Callbacks, Subscribe};

@@ -72,11 +72,18 @@ impl<T> Query for Appended<'_, T> {
     type SqlType = Untyped;
 }
 
+/// Statements of core's with more values than this are prepared anew each time. Diesel keeps every prepared statement as long as its
+/// connection lives, and a statement about many keys has a text of its own for each number of them.
+const MOST_VALUES_CACHED: usize = 64;
+
 /// Core's own SQL with its bound values.
 pub(crate) struct CoreSql(pub Sql);
 
 impl<DB: PromiscuousBackend> QueryFragment<DB> for CoreSql {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.0.values.len() > MOST_VALUES_CACHED {
+            pass.unsafe_to_cache_prepared();
+        }
         pass.push_sql(&self.0.text);
         self.0.values.iter().try_for_each(|value| DB::push_value(value, pass.reborrow()))
     }

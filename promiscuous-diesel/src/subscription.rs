@@ -142,14 +142,22 @@ pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     fn delete(&self, connection: &mut Connection<DB>) -> QueryResult<()>;
 }
 
-/// The connection that changes are applied through. (To become `Promiscuous<DB::Connection>`, so that what callbacks write is
-/// published as elsewhere.)
-pub type Connection<DB> = <DB as PromiscuousBackend>::Connection;
+/// The connection that changes are applied through: what callbacks write is published as elsewhere.
+pub type Connection<DB> = crate::Promiscuous<<DB as PromiscuousBackend>::Connection>;
 
-/// A subscribed model's own code around the changes that arrive. Every method does nothing by default; an error undoes the change,
-/// and it is tried again.
+/// What a callback answers. `?` passes Diesel's errors on: the database's own mean what they mean anywhere else, so that a deadlock is
+/// tried again at once. With anything else, such as `Err("not this name".into())`, the model says no.
+pub type CallbackResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// A subscribed model's own code around the changes that arrive. Every method does nothing by default; an error or a
+/// panic undoes the change, and it is tried again.
 ///
 /// The order is `before_save`, `before_create` or `before_update`, the statement, `after_create` or `after_update`, `after_save`; for
+/// a destroyed object `before_destroy`, the statement, `after_destroy`. Where a message changes nothing in the row, and where a callback
+/// leaves nothing to change, there is no statement and no further callback.
+///
+/// They run in the transaction of the change, which other changes share: what they write is committed with it or not at all, and
+/// what they do outside of the database may happen more than once.
 /// a destroyed object `before_destroy`, the statement, `after_destroy`.
 ///
 /// A model that has some says `#[subscribe(callbacks, …)]` and implements them for each of its backends; for the others the derive
@@ -165,11 +173,11 @@ pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
         before: Option<&Self>,
         changes: &mut Self::Changes,
         connection: &mut Connection<DB>,
-    ) -> QueryResult<()> {
+    ) -> CallbackResult {
         Ok(())
     }
     /// Before a row is inserted.
-    fn before_create(changes: &mut Self::Changes, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn before_create(changes: &mut Self::Changes, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
     /// Before a row is updated.
@@ -177,27 +185,27 @@ pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
         before: &Self,
         changes: &mut Self::Changes,
         connection: &mut Connection<DB>,
-    ) -> QueryResult<()> {
+    ) -> CallbackResult {
         Ok(())
     }
     /// Before a row is deleted.
-    fn before_destroy(before: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn before_destroy(before: &Self, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
     /// After a row was inserted.
-    fn after_create(after: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn after_create(after: &Self, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
     /// After a row was updated.
-    fn after_update(before: &Self, after: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn after_update(before: &Self, after: &Self, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
     /// After a row was deleted.
-    fn after_destroy(before: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn after_destroy(before: &Self, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
     /// After a row was inserted or updated; `before` is the row that was updated.
-    fn after_save(before: Option<&Self>, after: &Self, connection: &mut Connection<DB>) -> QueryResult<()> {
+    fn after_save(before: Option<&Self>, after: &Self, connection: &mut Connection<DB>) -> CallbackResult {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{App, dialect_of};
+use super::App;
 use crate::config::Settings;
 use crate::database::Sql;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub(super) async fn run(app: &dyn App, options: Options, settings: Settings) -> 
     let url = settings.database_url.clone().ok_or_else(|| {
         Error::Configuration("no database is named: set DATABASE_URL, or pass --database-url".into())
     })?;
-    let statements = create_tables(dialect_of(&url)?);
+    let statements = create_tables(app.dialect(&url)?);
     if options.print {
         for statement in statements {
             println!("{statement};");

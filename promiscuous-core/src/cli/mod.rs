@@ -29,6 +29,14 @@ pub trait App: Send + Sync {
     /// When the declarations contradict each other.
     fn subscriptions(&self) -> Result<Subscriptions, Error>;
 
+    /// The dialect of the app's database.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when the URL is of a database that the app was not built for.
+    fn dialect(&self, database: &SecretUrl) -> Result<Dialect, Error> {
+        dialect_of(database)
+    }
+
     /// Connects to the app's database, and starts its publisher where it publishes anything.
     ///
     /// # Errors
@@ -148,8 +156,11 @@ fn start_log(format: LogFormat) {
     };
 }
 
-/// The dialect that a database URL speaks.
-fn dialect_of(url: &SecretUrl) -> Result<Dialect, Error> {
+/// The dialect that a database URL speaks, by its scheme.
+///
+/// # Errors
+/// [`Error::Configuration`] when the scheme is none of theirs.
+pub fn dialect_of(url: &SecretUrl) -> Result<Dialect, Error> {
     match url.scheme() {
         "postgres" | "postgresql" => Ok(Dialect::Postgres),
         "mysql" | "mariadb" => Ok(Dialect::Mysql),

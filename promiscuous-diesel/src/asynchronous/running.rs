@@ -12,7 +12,6 @@ use super::ledger::Flight;
 use super::{AsyncPromiscuous, AsyncWrapped};
 use crate::backend::{Capturing, Doubt};
 use crate::capture::{Decision, unplanned};
-use crate::error::spoiled;
 use crate::query::rendered;
 use crate::recording::{HALFWAY, LOST};
 use crate::statement::Plan;
@@ -56,10 +55,8 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
             Decision::Write(_) => None,
             _ if !self.ledger.is_settled() => None,
             Decision::Read(plan) => Some(Some(Arc::clone(plan))),
-            Decision::Pass => {
-                let passes = self.ledger.recording.passes::<C::Backend>(&decided.sql, false);
-                passes.is_ok().then_some(None)
-            }
+            Decision::Pass => Some(None),
+            Decision::Commit => self.ledger.recording.commits().is_ok().then_some(None),
         }
     }
 
@@ -74,13 +71,13 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
     ) -> QueryResult<Prepared<'_, C>> {
         self.settle().await?;
         self.certain().await?;
-        if let Decision::Pass = decision {
-            self.ledger.recording.passes::<C::Backend>(&collected.sql, false)?;
+        if let Decision::Commit = decision {
+            self.ledger.recording.commits()?;
         }
         let sql = collected.sql.clone();
         let query = self.resolve(collected).await?;
         match decision {
-            Decision::Pass => Ok(Prepared::Query(self, query, None)),
+            Decision::Pass | Decision::Commit => Ok(Prepared::Query(self, query, None)),
             Decision::Read(plan) => Ok(Prepared::Query(self, query, Some(plan))),
             Decision::Write(plan) => self.write(&plan, &sql, &query).await.map(Prepared::Written),
         }
@@ -135,9 +132,7 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
         sql: &str,
         query: &Query<C::Backend>,
     ) -> QueryResult<Written<KeptRow<C::Backend>>> {
-        if let Some(reason) = self.ledger.recording.closed() {
-            return Err(spoiled(reason));
-        }
+        self.ledger.recording.admit_write()?;
         if self.depth()? > 0 {
             return self.write_inside(plan, sql, query).await;
         }
@@ -190,8 +185,10 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
         self.settle().await?;
         self.certain().await?;
         let capture = &self.ledger.capture;
-        capture.planner.plan_script(sql).map_err(|refusal| capture.refusal(&refusal))?;
-        self.ledger.recording.passes::<C::Backend>(sql, true)?;
+        let script = capture.planner.script(sql).map_err(|refusal| capture.refusal(&refusal))?;
+        if script.commits {
+            self.ledger.recording.commits()?;
+        }
         self.ledger.flight = Some(Flight::Statement);
         let result = self.inner.0.batch_execute(sql).await;
         self.ledger.flight = None;

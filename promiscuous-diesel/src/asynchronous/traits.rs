@@ -13,8 +13,8 @@ use super::kept::KeptRow;
 use super::running::Prepared;
 use super::transaction::AsyncPromiscuousTransactionManager;
 use super::{AsyncPromiscuous, AsyncWrapped};
-use crate::capture::default_capture;
 use crate::cursor::PromiscuousRow;
+use crate::default;
 
 impl<C: AsyncWrapped> SimpleAsyncConnection for AsyncPromiscuous<C> {
     async fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
@@ -95,13 +95,11 @@ impl<C: AsyncWrapped> AsyncConnection for AsyncPromiscuous<C> {
     type TransactionManager = AsyncPromiscuousTransactionManager<C::TransactionManager>;
 
     async fn establish(url: &str) -> ConnectionResult<Self> {
-        let capture = default_capture().ok_or_else(|| {
-            ConnectionError::BadConnection(
-                "what is published is not known: start an `App` and call its `make_default` before connections are established"
-                    .into(),
-            )
-        })?;
-        Ok(Self::with_capture(C::establish(url).await?, capture))
+        let given = url.to_owned();
+        // It may start the app, which waits for its servers.
+        let app = tokio::task::spawn_blocking(move || default::capture_for(&given)).await;
+        let (url, capture) = app.map_err(|error| ConnectionError::BadConnection(error.to_string()))??;
+        Ok(Self::with_capture(C::establish(&url).await?, capture))
     }
 
     fn transaction_state(

@@ -1,9 +1,11 @@
 //! What capturing needs to know of a database that Diesel speaks to.
 
 use diesel::backend::{Backend, DieselReserveSpecialization};
+use diesel::r2d2::R2D2Connection;
 use promiscuous_core::database::Dialect;
 
 use crate::connection::Wrapped;
+use crate::database::DatabaseBackend;
 use crate::models::{DerivedPublish, DerivedSubscribe};
 
 mod glue;
@@ -18,10 +20,10 @@ pub(crate) use glue::{Capturing, Doubt};
 
 /// A backend of Diesel's whose writes can be captured: PostgreSQL, MySQL and MariaDB, SQLite.
 pub trait PromiscuousBackend:
-    Capturing + Backend<QueryBuilder: Default> + DieselReserveSpecialization + Default + 'static
+    Capturing + DatabaseBackend + Backend<QueryBuilder: Default> + DieselReserveSpecialization + Default + 'static
 {
     /// What Diesel connects to it with.
-    type Connection: Wrapped<Backend = Self>;
+    type Connection: Wrapped<Backend = Self> + R2D2Connection + Send;
 
     /// The dialect of its SQL.
     const DIALECT: Dialect;

@@ -39,7 +39,7 @@ impl<C: Wrapped> Promiscuous<C> {
     ///
     /// # Errors
     /// The database's, or that one is open already.
-    pub(super) fn begin_with(&mut self, sql: &str) -> QueryResult<()> {
+    pub(crate) fn begin_with(&mut self, sql: &str) -> QueryResult<()> {
         self.inner.begin_with(sql)?;
         self.began_by_app()
     }

@@ -13,7 +13,6 @@ use super::{Promiscuous, Wrapped};
 use crate::backend::{Capturing, Doubt};
 use crate::capture::{Decision, unplanned};
 use crate::cursor::PromiscuousCursor;
-use crate::error::spoiled;
 use crate::query::rendered;
 use crate::reads::Cause;
 use crate::recording::{HALFWAY, LOST};
@@ -46,7 +45,8 @@ impl<C: Wrapped> Promiscuous<C> {
         let sql = rendered::<C::Backend, T>(source)?;
         let cacheable = source.is_safe_to_cache_prepared(C::Backend::instance())?;
         match self.capture.decide(&sql, cacheable)? {
-            Decision::Pass => self.recording.passes::<C::Backend>(&sql, false).map(|()| Admitted::Pass),
+            Decision::Pass => Ok(Admitted::Pass),
+            Decision::Commit => self.recording.commits().map(|()| Admitted::Pass),
             Decision::Read(plan) => Ok(match self.context() {
                 Some(context) => Admitted::Read(plan, context),
                 None => Admitted::Pass,
@@ -64,8 +64,8 @@ impl<C: Wrapped> Promiscuous<C> {
             return Ok(());
         }
         self.certain()?;
-        self.capture.planner.plan_script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
-        self.recording.passes::<C::Backend>(sql, true)
+        let script = self.capture.planner.script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
+        if script.commits { self.recording.commits() } else { Ok(()) }
     }
 
     /// Makes sure that the transaction that Diesel believes in is open.
@@ -109,9 +109,7 @@ impl<C: Wrapped> Promiscuous<C> {
         T: QueryFragment<C::Backend> + QueryId,
     {
         let Plan::Write(writing) = plan else { return Err(unplanned()) };
-        if let Some(reason) = self.recording.closed() {
-            return Err(spoiled(reason));
-        }
+        self.recording.admit_write()?;
         if self.depth()? > 0 {
             return self.write_inside(writing, sql, source);
         }

@@ -10,10 +10,10 @@ use diesel::migration::MigrationConnection;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::r2d2::R2D2Connection;
 use diesel::sql_types::TypeMetadata;
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel::{ConnectionResult, QueryResult};
 
 use super::{Promiscuous, PromiscuousTransactionManager, Wrapped};
-use crate::capture::default_capture;
+use crate::default;
 
 type Lookup<C> = <<C as Connection>::Backend as TypeMetadata>::MetadataLookup;
 
@@ -24,13 +24,8 @@ impl<C: Wrapped> Connection for Promiscuous<C> {
     type TransactionManager = PromiscuousTransactionManager<C::TransactionManager>;
 
     fn establish(url: &str) -> ConnectionResult<Self> {
-        let capture = default_capture().ok_or_else(|| {
-            ConnectionError::BadConnection(
-                "what is published is not known: start an `App` and call its `make_default` before connections are established"
-                    .into(),
-            )
-        })?;
-        Ok(Self::with_capture(C::establish(url)?, capture))
+        let (url, capture) = default::capture_for(url)?;
+        Ok(Self::with_capture(C::establish(&url)?, capture))
     }
 
     fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>

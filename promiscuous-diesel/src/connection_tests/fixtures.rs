@@ -57,7 +57,18 @@ pub struct Cake {
     pub code: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable, Associations, AsChangeset)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Selectable,
+    Identifiable,
+    Associations,
+    AsChangeset,
+)]
 #[diesel(table_name = fruit, belongs_to(Cake))]
 pub struct Fruit {
     pub id: String,
@@ -65,7 +76,9 @@ pub struct Fruit {
     pub cake_id: Option<i32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable, Insertable, AsChangeset)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Selectable, Identifiable, Insertable, AsChangeset,
+)]
 #[diesel(table_name = cake_filling, primary_key(cake_id, filling_id))]
 pub struct CakeFilling {
     pub cake_id: i32,

@@ -4,8 +4,10 @@
 // The same tests for each kind of connection: Diesel's functions cannot be generic without a page of bounds.
 #![allow(clippy::duplicate_mod)]
 
+mod cost;
 mod fixtures;
 mod mariadb;
+mod multi;
 mod postgres;
 mod sqlite;
 

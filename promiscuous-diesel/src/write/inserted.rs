@@ -37,7 +37,20 @@ where
     let sources = Sources::of(source, rows, keys, task)?;
     Ok(match (on_conflict, sources) {
         (_, Sources::Unknown) => return Err(task.refused(ADVICE)),
-        (OnConflict::Update, sources) if rows == Some(1) => upserted(session, task, source, sources).await?,
+        (OnConflict::Update, sources) if rows == Some(1) => {
+            match upserted(session, task, source, sources).await? {
+                (count, Upserted::New(row) | Upserted::Met(row)) => (count, vec![row]),
+            }
+        }
+        // This is how Diesel says DO NOTHING: `ON DUPLICATE KEY UPDATE id = id`.
+        (OnConflict::Ignore, sources)
+            if rows == Some(1) && task.sql.to_ascii_lowercase().contains("duplicate") =>
+        {
+            match upserted(session, task, source, sources).await? {
+                (count, Upserted::New(row)) => (count, vec![row]),
+                (count, Upserted::Met(_)) => (count, Vec::new()),
+            }
+        }
         (OnConflict::Fail, Sources::Known(keys)) => {
             let count = execute(session, source).await?;
             (count, all(find(session, task, &keys, Lock::Yes).await?, keys.len(), task)?)
@@ -215,18 +228,25 @@ where
     Ok((count, rows))
 }
 
+/// The row of an `ON DUPLICATE KEY UPDATE`.
+enum Upserted {
+    /// It was inserted.
+    New(Operation),
+    /// It was there.
+    Met(Operation),
+}
+
 /// Runs an `ON DUPLICATE KEY UPDATE` of one row, which may meet any row by any unique index.
 async fn upserted<S, T>(
     session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     sources: Sources,
-) -> Result<(usize, Vec<Operation>), Failure>
+) -> Result<(usize, Upserted), Failure>
 where
     S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
-    task.can_be_appended_to()?;
     let qualifier = &task.writing.qualifier;
     let variable = |at: usize| format!("@promiscuous_key_{at}");
     let each = |part: &dyn Fn(usize, &str) -> String, between: &str| {
@@ -245,17 +265,20 @@ where
     let suffix = format!("\n, {remember}");
     let count = session.count(&Appended { source, suffix: &suffix }).await.map_err(Failure::Unwritten)?;
     let same = each(&|at, column| format!("{column} = {}", variable(at)), " AND ");
-    let updated = find_where(session, task, &same, Vec::new(), Lock::Yes).await?;
-    if !updated.is_empty() {
-        let operations = updated.into_iter().map(|(_, operation)| operation).collect();
-        return Ok((count, all(operations, 1, task)?));
+    let mut met = find_where(session, task, &same, Vec::new(), Lock::Yes).await?;
+    if let Some((_, row)) = met.pop() {
+        return if met.is_empty() { Ok((count, Upserted::Met(row))) } else { Err(astray(task)) };
     }
     let keys = match sources {
         Sources::Known(keys) => keys,
         Sources::Generated(partial, at) => numbered(session, partial, at).await?,
         Sources::Unknown => return Err(astray(task)),
     };
-    Ok((count, all(find(session, task, &keys, Lock::Yes).await?, 1, task)?))
+    let mut new = find(session, task, &keys, Lock::Yes).await?;
+    match new.pop() {
+        Some(row) if new.is_empty() => Ok((count, Upserted::New(row))),
+        _ => Err(astray(task)),
+    }
 }
 
 fn met_another(task: &Task<'_, Mysql>) -> Failure {

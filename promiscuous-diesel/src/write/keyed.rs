@@ -195,18 +195,14 @@ where
     S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql>,
 {
-    let limited = condition.text.to_ascii_lowercase().contains("limit");
-    // One more than allowed is enough to know that there are too many.
-    let limit = match limited {
-        true => String::new(),
-        false => format!("\nLIMIT {}", task.settings.bulk_limit.saturating_add(1)),
-    };
     let select = Keyed {
+        // One more than allowed is enough to know that there are too many.
         sql: format!(
-            "SELECT {} FROM {} {}{limit}\nFOR UPDATE",
+            "SELECT {} FROM {} {}\nLIMIT {}\nFOR UPDATE",
             qualified(task, &task.names.key),
             task.writing.target,
-            condition.text
+            condition.text,
+            task.settings.bulk_limit.saturating_add(1)
         ),
         source: Some((source, condition.binds.clone())),
         values: Vec::new(),
@@ -243,9 +239,19 @@ fn narrowed<'s, T>(
             "its condition is not at its end: select the primary keys first, then write `WHERE … IN (…)`",
         )
     })?;
-    task.can_be_appended_to()?;
-    let (list, values) = one_of(task, keys);
-    let sql = format!("{prefix}\nWHERE {list}");
+    let (list, mut values) = one_of(task, keys);
+    let mut sql = format!("{prefix}\nWHERE {list}");
+    // They may have to be written in the order of the search, to avoid conflicts among themselves.
+    if condition.text.to_ascii_lowercase().contains("order by") {
+        let [column] = task.names.key.as_slice() else {
+            return Err(task.refused(
+                "with ORDER BY the rows cannot be selected first: select their primary keys, then write them one by one",
+            ));
+        };
+        let places = vec!["?"; keys.len()].join(", ");
+        sql.push_str(&format!("\nORDER BY FIELD({}.{column}, {places})", task.writing.qualifier));
+        values.extend(keys.iter().flatten().cloned());
+    }
     Ok(Keyed { source: Some((source, 0..condition.binds.start)), sql, values })
 }
 

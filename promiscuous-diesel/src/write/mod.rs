@@ -90,18 +90,6 @@ impl<DB: PromiscuousBackend> Task<'_, DB> {
         Failure::Unwritten(refused(self.model, self.statement(), advice))
     }
 
-    /// Refuses a text that cannot be made longer: what follows a semicolon is another statement, or nothing at all.
-    ///
-    /// # Errors
-    /// [`Failure::Unwritten`].
-    pub fn can_be_appended_to(&self) -> Result<(), Failure> {
-        match self.sql.contains(';') {
-            false => Ok(()),
-            true => Err(self
-                .refused("its text has a semicolon: leave it out, and bind values instead of writing them")),
-        }
-    }
-
     /// What happened to the row whose primary key begins at column `first` of a result, followed by the attributes' columns.
     ///
     /// # Errors

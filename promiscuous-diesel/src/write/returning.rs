@@ -24,15 +24,13 @@ where
     S: Session<Backend = DB>,
     T: QueryFragment<DB> + QueryId,
 {
-    task.can_be_appended_to()?;
     let keys = task.model.table.primary_key.len();
     let (list, added) = match task.writing.verb {
         Verb::Delete { .. } => (&task.names.keys, keys),
         _ => (&task.names.keys_and_columns, keys + task.model.columns.len()),
     };
     let before = if task.writing.has_returning { "," } else { " RETURNING" };
-    // On a line of its own: the text may end in a comment.
-    let suffix = format!("\n{before} {list}");
+    let suffix = format!("{before} {list}");
     let statement = Appended { source, suffix: &suffix };
     // A statement that fails has done nothing; one that has returned a row has done everything.
     let rows = session.load(&statement, task.settings.bulk_limit).await.map_err(|stopped| match stopped {

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Ident};
+use syn::{DeriveInput, Ident, Type};
 
 use super::model::{Column, Database, Model};
 use crate::fields::method;
@@ -345,19 +345,38 @@ impl Subscriber<'_> {
         };
         // MySQL has no RETURNING.
         let (insert, update) = if *backend_name == "Mysql" {
+            // MariaDB takes a moment for NULL that is out of range for the type which Diesel sends it as.
+            let options: Vec<_> = self.model.columns.iter().filter(|column| is_option(column.ty())).collect();
+            let (fields, aliases): (Vec<_>, Vec<_>) =
+                options.iter().map(|column| (column.ident, &column.alias)).unzip();
+            let given = quote! {
+                let given: &[bool] = &[
+                    #(changes.#fields.as_ref().is_some_and(::core::option::Option::is_some)),*
+                ];
+            };
+            let kept = quote! {
+                let kept: &[(bool, &'static str)] =
+                    &[#((row.#fields.is_some(), <#aliases as #private::diesel::Column>::NAME)),*];
+                #private::all_kept(given, kept)?;
+                ::core::result::Result::Ok(row)
+            };
             let insert = quote! {
                 let parts = #private::id_parts(&[
                     #(changes.#id_fields.as_ref().map(::promiscuous_diesel::attribute::IdPart::to_id)),*
                 ])?;
+                #given
                 #insert.execute(connection)?;
                 let (#(#wanted,)*) = __promiscuous_wanted(&parts)?;
-                #read_id
+                let row: Self = #read_id?;
+                #kept
             };
             let update = quote! {
+                #given
                 if #update.execute(connection)? == 0 {
                     return ::core::result::Result::Err(#private::diesel::result::Error::NotFound);
                 }
-                #read_this
+                let row: Self = #read_this?;
+                #kept
             };
             (insert, update)
         } else {
@@ -433,4 +452,10 @@ impl Subscriber<'_> {
             }
         }
     }
+}
+
+/// Whether a type is written `Option<…>`.
+fn is_option(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.path.segments.last().is_some_and(|segment| segment.ident == "Option")
 }

@@ -1,0 +1,96 @@
+//! The app's `promiscuous` command.
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use promiscuous_core::cli::{App as CliApp, Connected, dialect_of, run};
+use promiscuous_core::config::{Config, SecretUrl};
+use promiscuous_core::database::{Database, Dialect};
+use promiscuous_core::error::Error;
+use promiscuous_core::links::Links;
+use promiscuous_core::registry::Subscriptions;
+
+use crate::app::App;
+use crate::backend::PromiscuousBackend;
+use crate::database::plain;
+use crate::models::Models;
+
+/// Runs the `promiscuous` command for every model of the program that derives `Publish` or `Subscribe` for this backend.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     promiscuous_diesel::cli::<diesel::pg::Pg>()
+/// }
+/// ```
+///
+/// It makes a runtime of its own: in an async `main` it must not be called.
+pub fn cli<DB: PromiscuousBackend>() -> ExitCode {
+    cli_with(Models::<DB>::of_this_program())
+}
+
+/// The same, for these models.
+pub fn cli_with<DB: PromiscuousBackend>(models: Models<DB>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the command could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(DieselApp { models }));
+    // A statement that the database does not answer must not keep the command from ending.
+    runtime.shutdown_background();
+    code
+}
+
+struct DieselApp<DB: PromiscuousBackend> {
+    models: Models<DB>,
+}
+
+#[async_trait]
+impl<DB: PromiscuousBackend> CliApp for DieselApp<DB> {
+    fn subscriptions(&self) -> Result<Subscriptions, Error> {
+        Ok(self.models.subscribed()?.subscriptions().clone())
+    }
+
+    fn dialect(&self, url: &SecretUrl) -> Result<Dialect, Error> {
+        match dialect_of(url) {
+            Ok(dialect) if dialect != DB::DIALECT => Err(Error::Configuration(format!(
+                "this program was built for another database than DATABASE_URL names, whose scheme is `{}`",
+                url.scheme()
+            ))),
+            // Diesel takes more than URLs: a path, or libpq's own form.
+            _ => Ok(DB::DIALECT),
+        }
+    }
+
+    async fn connect(&self, config: &Config, _: &Links) -> Result<Connected, Error> {
+        let url = config.database_url.clone().ok_or_else(|| {
+            Error::Configuration("no database is named: set DATABASE_URL, or pass --database-url".into())
+        })?;
+        self.dialect(&url)?;
+        let (workers, app) = (config.workers, App::new(config.clone()).models(self.models.clone()));
+        blocking(move || {
+            let running = app.start(url.expose())?;
+            Ok(Connected { database: running.database(workers)?, publisher: running.publisher().cloned() })
+        })
+        .await
+    }
+
+    async fn connect_plain(&self, url: &SecretUrl) -> Result<Arc<dyn Database>, Error> {
+        let url = SecretUrl::new(DB::connection_url(url.expose()).map_err(Error::Configuration)?);
+        blocking(move || plain::<DB>(url, 1)).await
+    }
+}
+
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, Error> + Send + 'static,
+) -> Result<R, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(Error::Configuration("starting the app panicked; this is a bug, please report it".into()))
+    })
+}
