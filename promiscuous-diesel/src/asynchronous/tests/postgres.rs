@@ -1,0 +1,18 @@
+//! On PostgreSQL.
+
+use diesel_async::AsyncPgConnection;
+
+use crate::connection_tests::postgres::{Inner as Blocking, open};
+
+type Inner = AsyncPgConnection;
+
+/// The connections to the database, other than the one that asks.
+const OTHERS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "custom.rs"]
+mod custom;
+#[path = "returned.rs"]
+mod returned;
