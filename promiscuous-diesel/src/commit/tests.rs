@@ -17,6 +17,9 @@ pub(crate) struct Recorded {
     pub settled: Mutex<usize>,
     /// What shall fail next.
     pub fail: Mutex<Option<Fault>>,
+    /// Told when the version store does not answer.
+    #[cfg(feature = "async")]
+    pub hangs: tokio::sync::Notify,
     /// How the outbox is written.
     pub dialect: Dialect,
 }
@@ -54,6 +57,8 @@ impl Recorded {
             messages: Mutex::default(),
             settled: Mutex::default(),
             fail: Mutex::default(),
+            #[cfg(feature = "async")]
+            hangs: tokio::sync::Notify::new(),
             dialect,
         })
     }
@@ -87,6 +92,7 @@ impl Recorded {
     ) -> Result<Option<Bumped>, Error> {
         tokio::task::yield_now().await;
         if *self.fail.lock().unwrap_or_else(PoisonError::into_inner) == Some(Fault::Hang) {
+            self.hangs.notify_one();
             std::future::pending::<()>().await;
         }
         let bumped = self.lock_and_bump(operations, context);

@@ -10,6 +10,10 @@ type Inner = AsyncMysqlConnection;
 const OTHERS: &str =
     "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
 
+/// What tells a connection from others, and closes it.
+const ID: &str = "id";
+const KILL: &str = "KILL {id}";
+
 #[path = "common/mod.rs"]
 mod common;
 #[path = "keyed.rs"]

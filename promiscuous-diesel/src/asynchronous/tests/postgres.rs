@@ -10,6 +10,10 @@ type Inner = AsyncPgConnection;
 const OTHERS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
+/// What tells a connection from others, and closes it.
+const ID: &str = "pid::bigint AS id";
+const KILL: &str = "SELECT pg_terminate_backend({id})";
+
 #[path = "common/mod.rs"]
 mod common;
 #[path = "custom.rs"]

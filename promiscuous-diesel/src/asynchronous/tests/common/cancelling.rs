@@ -3,6 +3,7 @@
 use diesel::result::Error;
 use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::{AsyncConnection, RunQueryDsl, TransactionManager};
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::AsyncBackend;
@@ -98,15 +99,13 @@ async fn a_write_cancelled_in_a_transaction_spoils_it() {
 #[tokio::test]
 async fn a_cancelled_transaction_is_rolled_back_before_the_connection_is_used_again() {
     let Some(Kitchen { mut db, bakery }) = kitchen().await else { return };
-    let never = db.transaction::<(), Error, _>(async |db: &mut Db| {
+    let (writes, written) = oneshot::channel();
+    let never = db.transaction::<(), Error, _>(async move |db: &mut Db| {
         add(db, known(1, "lost")).await?;
+        writes.send(()).unwrap();
         std::future::pending().await
     });
-    // It is polled as long as it does anything.
-    tokio::select! {
-        _ = never => unreachable!(),
-        () = written(&bakery) => {}
-    }
+    cancelled_when(written, never).await;
     assert!(Manager::is_broken_transaction_manager(&mut db), "a pool would discard it");
     add(&mut db, known(2, "alone")).await.unwrap();
     assert!(!Manager::is_broken_transaction_manager(&mut db));
@@ -114,23 +113,12 @@ async fn a_cancelled_transaction_is_rolled_back_before_the_connection_is_used_ag
     assert_eq!(cakes(&bakery), ["alone"]);
 }
 
-/// Somebody has written a cake and not committed it: the next one who wants the same key waits for it.
-async fn written(bakery: &crate::connection_tests::Bakery<Blocking>) {
-    let mut other = Inner::establish(&bakery.url).await.unwrap();
-    loop {
-        let lost = diesel::insert_into(cake::table).values(known(1, "rival")).execute(&mut other);
-        let lost = other_waits(lost).await;
-        if lost {
-            return;
-        }
-        diesel::delete(cake::table).execute(&mut other).await.unwrap();
-        tokio::task::yield_now().await;
+/// Drops a future that is never done as soon as the other is.
+async fn cancelled_when<W: Future, R>(when: W, future: impl Future<Output = R>) {
+    tokio::select! {
+        _ = future => unreachable!("it waits for ever"),
+        _ = when => {}
     }
-}
-
-/// Whether a statement has to wait.
-async fn other_waits(statement: impl Future<Output = Result<usize, Error>>) -> bool {
-    tokio::time::timeout(std::time::Duration::from_millis(300), statement).await.is_err()
 }
 
 #[tokio::test]
@@ -138,11 +126,13 @@ async fn a_cancelled_savepoint_does_not_take_the_transaction_with_it() {
     let Some(Kitchen { mut db, bakery }) = kitchen().await else { return };
     let result = db.transaction::<_, Error, _>(async |db: &mut Db| {
         add(db, known(1, "kept")).await?;
-        let slow = db.transaction::<(), Error, _>(async |db: &mut Db| {
+        let (writes, written) = oneshot::channel();
+        let never = db.transaction::<(), Error, _>(async move |db: &mut Db| {
             add(db, known(2, "lost")).await?;
+            writes.send(()).unwrap();
             std::future::pending().await
         });
-        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), slow).await.is_err());
+        cancelled_when(written, never).await;
         add(db, known(3, "too")).await
     });
     assert_eq!(result.await, Ok(1));
@@ -154,8 +144,7 @@ async fn a_cancelled_savepoint_does_not_take_the_transaction_with_it() {
 async fn a_hanging_version_store_can_be_cancelled() {
     let Some(Kitchen { mut db, bakery }) = kitchen().await else { return };
     bakery.fail(Fault::Hang);
-    let slow = tokio::time::timeout(std::time::Duration::from_millis(300), add(&mut db, known(1, "lost")));
-    assert!(slow.await.is_err());
+    cancelled_when(bakery.recorded.hangs.notified(), add(&mut db, known(1, "lost"))).await;
     *bakery.recorded.fail.lock().unwrap() = None;
     // No statement was under way: the connection is as good as before on every database.
     add(&mut db, known(2, "next")).await.unwrap();
@@ -169,8 +158,7 @@ async fn a_commit_that_was_cancelled_cannot_be_repeated_without_what_was_written
     Manager::begin_transaction(&mut db).await.unwrap();
     add(&mut db, known(1, "lost")).await.unwrap();
     bakery.fail(Fault::Hang);
-    let commit = Manager::commit_transaction(&mut db);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), commit).await.is_err());
+    cancelled_when(bakery.recorded.hangs.notified(), Manager::commit_transaction(&mut db)).await;
     *bakery.recorded.fail.lock().unwrap() = None;
     let again = said(Manager::commit_transaction(&mut db).await);
     assert!(again.contains("its COMMIT was cancelled"), "{again}");

@@ -128,28 +128,10 @@ async fn a_panic_in_a_model_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_connection_that_is_closed_loses_nothing_that_was_committed() {
     let Some(Kitchen { mut db, mut bakery }) = kitchen().await else { return };
-    let kill = |bakery: &mut crate::connection_tests::Bakery<Blocking>| {
-        let sql = OTHERS.replace("count(*)", "pg_terminate_backend(pid)");
-        if sql.contains("pg_") {
-            diesel::RunQueryDsl::execute(diesel::sql_query(sql), bakery.db.inner()).unwrap();
-        } else {
-            #[derive(diesel::QueryableByName)]
-            struct Id {
-                #[diesel(sql_type = diesel::sql_types::BigInt)]
-                id: i64,
-            }
-            let ids = diesel::sql_query(OTHERS.replace("count(*)", "id"));
-            let ids: Vec<Id> = diesel::RunQueryDsl::load(ids, bakery.db.inner()).unwrap();
-            for Id { id } in ids {
-                diesel::RunQueryDsl::execute(diesel::sql_query(format!("KILL {id}")), bakery.db.inner())
-                    .unwrap();
-            }
-        }
-    };
     add(&mut db, known(1, "one")).await.unwrap();
     let result = db.transaction::<_, DieselError, _>(async |db: &mut Db| {
         add(db, known(2, "two")).await?;
-        kill(&mut bakery);
+        kill_others(&mut bakery);
         add(db, known(3, "three")).await
     });
     assert!(result.await.is_err());

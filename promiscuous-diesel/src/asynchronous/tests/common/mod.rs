@@ -13,7 +13,7 @@ use diesel::QueryDsl;
 use diesel_async::AsyncConnection;
 use promiscuous_core::capture::CaptureSettings;
 
-use super::{Blocking, Inner, OTHERS, open};
+use super::{Blocking, ID, Inner, KILL, OTHERS, open};
 use crate::AsyncPromiscuous;
 use crate::asynchronous::tests::cancelled_after;
 use crate::connection_tests::Bakery;
@@ -64,6 +64,22 @@ pub(super) fn outbox(bakery: &Bakery<Blocking>) -> usize {
     let mut other = <Blocking as diesel::Connection>::establish(&bakery.url).unwrap();
     let count: i64 = diesel::RunQueryDsl::get_result(promiscuous_outbox::table.count(), &mut other).unwrap();
     usize::try_from(count).unwrap()
+}
+
+/// Closes all connections but the one that asks.
+pub(super) fn kill_others(bakery: &mut Bakery<Blocking>) {
+    #[derive(diesel::QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        id: i64,
+    }
+    let others = diesel::sql_query(OTHERS.replace("count(*)", ID));
+    let others: Vec<Id> = diesel::RunQueryDsl::load(others, bakery.db.inner()).unwrap();
+    assert!(!others.is_empty());
+    for Id { id } in others {
+        let kill = diesel::sql_query(KILL.replace("{id}", &id.to_string()));
+        diesel::RunQueryDsl::execute(kill, bakery.db.inner()).unwrap();
+    }
 }
 
 /// Waits until the server has noticed that all connections but so many are gone.
