@@ -86,7 +86,7 @@
 //! What an app uses:
 //!
 //! * `app`, `running`: [`App`], where an app puts it all together, and [`Running`], what it is once started;
-//! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections;
+//! * `connection`: [`Promiscuous`], what stands in for Diesel's own connections; `asynchronous`: the same for `diesel-async`;
 //! * `pool`, `default`: where connections come from;
 //! * `cli`: the `promiscuous` command;
 //! * [`models`]: which models an app publishes and subscribes to;
@@ -118,6 +118,8 @@ extern crate self as promiscuous_diesel;
 
 mod app;
 pub mod applier;
+#[cfg(feature = "async")]
+mod asynchronous;
 pub mod attribute;
 pub mod backend;
 mod capture;
@@ -164,6 +166,14 @@ mod write;
 pub mod __private;
 
 pub use app::App;
+#[cfg(all(feature = "async", feature = "postgres"))]
+pub use asynchronous::AsyncTransactionBuilder;
+#[cfg(feature = "async")]
+pub use asynchronous::{
+    AsyncBackend, AsyncPromiscuous, AsyncPromiscuousTransactionManager, AsyncWrapped, Callback,
+};
+#[cfg(all(feature = "async", feature = "sqlite"))]
+pub use asynchronous::{AsyncSqlite, Threads};
 pub use attribute::{Attribute, IdPart};
 #[cfg(feature = "cli")]
 pub use cli::{cli, cli_with};

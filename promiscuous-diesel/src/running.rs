@@ -73,6 +73,32 @@ impl<DB: PromiscuousBackend> Running<DB> {
         Promiscuous::with_capture(connection, Arc::clone(&self.shared.capture))
     }
 
+    /// Wraps a connection of `diesel-async`, as [`wrap`](Self::wrap) does for Diesel's. It may come from a pool of plain connections; a
+    /// pool of wrapped ones is made like this:
+    /// ```no_run
+    /// # #[cfg(feature = "postgres")]
+    /// # fn example(running: promiscuous_diesel::Running<diesel::pg::Pg>) {
+    /// use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+    /// use diesel_async::{AsyncConnection, AsyncPgConnection};
+    /// use promiscuous_diesel::AsyncPromiscuous;
+    ///
+    /// let mut config = ManagerConfig::<AsyncPromiscuous<AsyncPgConnection>>::default();
+    /// config.custom_setup = Box::new(move |url| {
+    ///     let (running, url) = (running.clone(), url.to_owned());
+    ///     Box::pin(async move { Ok(running.wrap_async(AsyncPgConnection::establish(&url).await?)) })
+    /// });
+    /// let manager = AsyncDieselConnectionManager::new_with_config("postgres://localhost/shop", config);
+    /// # }
+    /// ```
+    #[cfg(feature = "async")]
+    pub fn wrap_async<C>(&self, connection: C) -> crate::AsyncPromiscuous<C>
+    where
+        C: crate::AsyncWrapped<Backend = DB>,
+        DB: crate::AsyncBackend,
+    {
+        crate::AsyncPromiscuous::with_capture(connection, self.capture())
+    }
+
     /// Makes wrapped connections to the app's database, for an r2d2 pool with settings of its own.
     pub fn manager(&self) -> Manager<DB> {
         Manager::new(self.shared.url.clone(), Arc::clone(&self.shared.capture))

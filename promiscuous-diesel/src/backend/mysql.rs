@@ -8,6 +8,7 @@ use promiscuous_core::database::SqlValue;
 
 use super::glue::{Capturing, Doubt, push_value};
 use crate::connection::Wrapped;
+use crate::write::session::{Blocking, done};
 use crate::write::{Failure, Task, Written, keyed};
 
 impl Capturing for Mysql {
@@ -22,7 +23,7 @@ impl Capturing for Mysql {
         C: Wrapped<Backend = Self>,
         T: QueryFragment<Self> + QueryId,
     {
-        keyed::run(inner, task, source)
+        done(keyed::run(&mut Blocking(inner), task, source))
     }
 
     fn doubt(error: &Error) -> Doubt {

@@ -8,15 +8,14 @@ use diesel::connection::{LoadConnection, SimpleConnection};
 use diesel::expression::QueryMetadata;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use promiscuous_core::context::Context;
-use promiscuous_core::error::Error;
 
 use super::{Promiscuous, Wrapped};
 use crate::backend::{Capturing, Doubt};
-use crate::capture::unplanned;
+use crate::capture::{Decision, unplanned};
 use crate::cursor::PromiscuousCursor;
-use crate::error::diesel_error;
 use crate::query::rendered;
 use crate::reads::Cause;
+use crate::recording::{HALFWAY, LOST};
 use crate::statement::{Plan, Writing};
 use crate::write::{Failure, Task, Written};
 
@@ -29,11 +28,6 @@ pub(super) enum Admitted {
     /// Run it and publish what it does. The statement's text comes along.
     Write(Arc<Plan>, String),
 }
-
-const HALFWAY: &str = "a published write failed halfway";
-const LOST: &str = "the database has rolled the transaction back by itself after a failed statement";
-const COMMITTED: &str = "refused before it ran: a statement before has committed the transaction, as MySQL does for definitions of \
-                         tables: write published rows in a transaction of their own";
 
 impl<C: Wrapped> Promiscuous<C> {
     /// Decides about a statement.
@@ -50,19 +44,14 @@ impl<C: Wrapped> Promiscuous<C> {
         self.certain()?;
         let sql = rendered::<C::Backend, T>(source)?;
         let cacheable = source.is_safe_to_cache_prepared(C::Backend::instance())?;
-        let plan = self.capture.planner.plan(&sql, cacheable);
-        match &*plan {
-            Plan::Pass => Ok(Admitted::Pass),
-            Plan::Commit => self.commits().map(|()| Admitted::Pass),
-            Plan::Refuse(refusal) => Err(self.capture.refusal(refusal)),
-            Plan::Read(_) => Ok(match self.context() {
+        match self.capture.decide(&sql, cacheable)? {
+            Decision::Pass => Ok(Admitted::Pass),
+            Decision::Commit => self.recording.commits().map(|()| Admitted::Pass),
+            Decision::Read(plan) => Ok(match self.context() {
                 Some(context) => Admitted::Read(plan, context),
                 None => Admitted::Pass,
             }),
-            Plan::Write(writing) => {
-                self.capture.admit(writing)?;
-                Ok(Admitted::Write(plan, sql))
-            }
+            Decision::Write(plan) => Ok(Admitted::Write(plan, sql)),
         }
     }
 
@@ -76,7 +65,7 @@ impl<C: Wrapped> Promiscuous<C> {
         }
         self.certain()?;
         let script = self.capture.planner.script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
-        if script.commits { self.commits() } else { Ok(()) }
+        if script.commits { self.recording.commits() } else { Ok(()) }
     }
 
     /// Makes sure that the transaction that Diesel believes in is open.
@@ -111,19 +100,6 @@ impl<C: Wrapped> Promiscuous<C> {
         result
     }
 
-    /// A statement that commits by itself, as MySQL does before it defines a table, must not commit published rows.
-    fn commits(&mut self) -> QueryResult<()> {
-        if self.recording.is_empty() {
-            self.recording.close(COMMITTED);
-            return Ok(());
-        }
-        Err(diesel_error(Error::Configuration(
-            "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
-             would be lost: run it outside of the transaction"
-                .into(),
-        )))
-    }
-
     /// Runs a published write, in a transaction of its own when none is open.
     ///
     /// # Errors
@@ -133,9 +109,7 @@ impl<C: Wrapped> Promiscuous<C> {
         T: QueryFragment<C::Backend> + QueryId,
     {
         let Plan::Write(writing) = plan else { return Err(unplanned()) };
-        if let Some(reason) = self.recording.closed() {
-            return Err(diesel_error(Error::Configuration(reason.to_owned())));
-        }
+        self.recording.admit_write()?;
         if self.depth()? > 0 {
             return self.write_inside(writing, sql, source);
         }

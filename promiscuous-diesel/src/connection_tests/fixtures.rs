@@ -136,9 +136,9 @@ where
     ])
 }
 
-type Read<DB, T> = fn(&dyn RowValues<DB>) -> Result<T, UnreadableRow>;
+pub(crate) type Read<DB, T> = fn(&dyn RowValues<DB>) -> Result<T, UnreadableRow>;
 
-fn model<DB: PromiscuousBackend>(
+pub(crate) fn model<DB: PromiscuousBackend>(
     name: &str,
     key: &[&str],
     columns: &[&str],
@@ -163,7 +163,7 @@ fn model<DB: PromiscuousBackend>(
     }
 }
 
-fn attributes<const N: usize>(values: [(&str, serde_json::Value); N]) -> Attributes {
+pub(crate) fn attributes<const N: usize>(values: [(&str, serde_json::Value); N]) -> Attributes {
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -193,7 +193,7 @@ where
     value::<DB, Integer, i32>(row, at)
 }
 
-fn text<DB>(row: &dyn RowValues<DB>, at: usize) -> Result<serde_json::Value, UnreadableRow>
+pub(crate) fn text<DB>(row: &dyn RowValues<DB>, at: usize) -> Result<serde_json::Value, UnreadableRow>
 where
     DB: PromiscuousBackend,
     String: FromSql<Text, DB>,
@@ -206,7 +206,7 @@ where
     }
 }
 
-fn int_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
+pub(crate) fn int_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
 where
     DB: PromiscuousBackend,
     i32: FromSql<Integer, DB>,
@@ -214,7 +214,7 @@ where
     Ok(int(row, 0)?.map(|id| id.to_string()))
 }
 
-fn text_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
+pub(crate) fn text_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
 where
     DB: PromiscuousBackend,
     String: FromSql<Text, DB>,

@@ -5,11 +5,11 @@
 #![allow(clippy::duplicate_mod)]
 
 mod cost;
-mod fixtures;
-mod mariadb;
+pub(crate) mod fixtures;
+pub(crate) mod mariadb;
 mod multi;
-mod postgres;
-mod sqlite;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use std::sync::{Arc, PoisonError};
 
@@ -106,7 +106,7 @@ where
     }
 }
 
-fn describe(operation: &Operation) -> String {
+pub(crate) fn describe(operation: &Operation) -> String {
     let kind = match operation.operation {
         OperationKind::Create => "create",
         OperationKind::Update => "update",

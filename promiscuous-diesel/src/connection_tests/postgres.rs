@@ -5,9 +5,9 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-pub(super) type Inner = PgConnection;
+pub(crate) type Inner = PgConnection;
 
-pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     served("TEST_POSTGRES_URL", settings)
 }
 

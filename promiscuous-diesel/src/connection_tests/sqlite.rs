@@ -6,9 +6,9 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-pub(super) type Inner = SqliteConnection;
+pub(crate) type Inner = SqliteConnection;
 
-pub(super) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("bakery.sqlite").display().to_string();
     let mut bakery = Bakery::<Inner>::at(url, settings);

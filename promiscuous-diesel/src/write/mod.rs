@@ -1,5 +1,6 @@
 //! Runs a write inside of a transaction and finds out what it did to each row (step 1 of the protocol's section 5).
 //!
+//! * `session`: what a write needs of a connection, blocking or not;
 //! * `returning`: the database tells;
 //! * `keyed`: MySQL and MariaDB do not: by keys, and read back;
 //! * `inserted`: how their new rows are found.
@@ -22,6 +23,7 @@ mod inserted;
 #[cfg(feature = "mysql")]
 pub(crate) mod keyed;
 pub(crate) mod returning;
+pub(crate) mod session;
 
 /// A write to be run.
 pub struct Task<'w, DB: PromiscuousBackend> {
