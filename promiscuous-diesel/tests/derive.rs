@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use promiscuous_diesel::subscription::{Callbacks, Connection};
+use promiscuous_diesel::subscription::{CallbackResult, Callbacks, Connection};
 use promiscuous_diesel::{Models, Publish, Subscribe};
 
 mod schema {
@@ -56,7 +56,7 @@ impl UserChanges {
 }
 
 impl Callbacks<Sqlite> for User {
-    fn before_create(changes: &mut UserChanges, _connection: &mut Connection<Sqlite>) -> QueryResult<()> {
+    fn before_create(changes: &mut UserChanges, _connection: &mut Connection<Sqlite>) -> CallbackResult {
         changes.score = Some(0);
         Ok(())
     }

@@ -85,7 +85,10 @@ fn looking_costs_the_task_nothing_of_its_budget() {
     fn left() -> usize {
         let mut context = Context::from_waker(Waker::noop());
         let taken = std::iter::from_fn(|| match coop::poll_proceed(&mut context) {
-            Poll::Ready(step) => Some(step.made_progress()),
+            Poll::Ready(step) => {
+                step.made_progress();
+                Some(())
+            }
             Poll::Pending => None,
         });
         taken.count()
