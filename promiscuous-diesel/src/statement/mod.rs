@@ -1,6 +1,7 @@
 //! Understands a statement's text before it runs: what it writes and reads of the published tables. Pure: no connection, no I/O.
 //!
-//! It fails closed: what is not understood, and may write a published table, is refused. A read is never refused.
+//! It fails closed: what is not understood, and may write a published table, is refused. A query is not refused, unless not even
+//! its words can be told.
 //!
 //! # Layout
 //!

@@ -137,6 +137,10 @@ fn push(text: &Text<'_>, token: usize, plain: &mut String) {
     }
 }
 
+fn is_bind(kind: Kind) -> bool {
+    matches!(kind, Kind::Bind(_))
+}
+
 fn is_part_of_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
@@ -145,15 +149,19 @@ fn is_part_of_plain(c: char) -> bool {
 fn left_out(text: &Text<'_>, token: usize, tokens: Range<usize>) -> Option<usize> {
     let follows = |words: &[&str]| token > tokens.start && text.is_one(token - 1, words);
     // UPDATE IGNORE users, FROM ONLY users: IGNORE and ONLY would be the table, and users its alias.
-    if is_modifier(text, token) && text.kind(token + 1).is_some_and(|kind| kind != Kind::Semicolon) {
+    if is_modifier(text, token) {
         let verb = (tokens.start..token).rev().find(|before| !is_modifier(text, *before));
-        let after_verb = verb.is_some_and(|verb| {
-            text.is_one(verb, &["update", "delete", "from", "join", "into"])
-                || (text.dialect == Dialect::Postgres && text.kind(verb) == Some(Kind::Comma))
-        });
-        if after_verb {
+        if verb.is_some_and(|verb| text.is_one(verb, &["update", "delete"])) {
             return Some(token + 1);
         }
+    }
+    if text.dialect == Dialect::Postgres
+        && text.is(token, "only")
+        && matches!(text.kind(token + 1), Some(Kind::Word | Kind::Quoted))
+        && (follows(&["update", "from", "join", "into"])
+            || (token > tokens.start && text.kind(token - 1) == Some(Kind::Comma)))
+    {
+        return Some(token + 1);
     }
     // FOR NO KEY UPDATE, FOR KEY SHARE; OVERRIDING SYSTEM VALUE; LOCK IN SHARE MODE
     let is_phrase = |phrase: &[&str]| phrase.iter().enumerate().all(|(at, word)| text.is(token + at, word));
@@ -170,6 +178,20 @@ fn left_out(text: &Text<'_>, token: usize, tokens: Range<usize>) -> Option<usize
     };
     if let Some(phrase) = phrases.iter().find(|phrase| is_phrase(phrase)) {
         return Some(token + phrase.len());
+    }
+    // IN ($1, $2, …): one bind says as much as a thousand, and many a list is long.
+    if token > tokens.start + 2
+        && text.kind(token - 1).is_some_and(is_bind)
+        && text.kind(token - 2) == Some(Kind::Open)
+        && text.is(token - 3, "in")
+    {
+        let mut next = token;
+        while text.kind(next) == Some(Kind::Comma) && text.kind(next + 1).is_some_and(is_bind) {
+            next += 2;
+        }
+        if next > token && text.kind(next) == Some(Kind::Close) {
+            return Some(next);
+        }
     }
     // 'one' 'string'
     if text.kind(token) == Some(Kind::Text)

@@ -81,12 +81,18 @@ pub(super) fn means(text: &Text<'_>, token: usize, name: &str) -> bool {
     };
     if text.dialect != Dialect::Postgres {
         // SQLite, and MySQL on some systems, do not care for letter case.
-        return read.to_lowercase() == name.to_lowercase();
+        return match read.is_ascii() && name.is_ascii() {
+            true => read.eq_ignore_ascii_case(name),
+            false => read.to_lowercase() == name.to_lowercase(),
+        };
     }
-    let name = truncated(Dialect::Postgres, name);
+    let (read, name) = (truncated(Dialect::Postgres, &read), truncated(Dialect::Postgres, name));
     match text.kind(token) {
-        Some(Kind::Word) => truncated(Dialect::Postgres, &read).to_ascii_lowercase() == name,
-        _ => truncated(Dialect::Postgres, &read) == name,
+        // It is folded, the table's name is not.
+        Some(Kind::Word) => {
+            read.eq_ignore_ascii_case(name) && !name.contains(|c: char| c.is_ascii_uppercase())
+        }
+        _ => read == name,
     }
 }
 

@@ -95,15 +95,13 @@ fn plan(subject: Subject<'_>, parsed: Result<&Parsed, Unparsed>) -> Plan {
         let table = tables.mentioned(text, subject.tokens()).first().copied();
         return Plan::Refuse(Refusal::nested(table, &verb));
     }
-    let (own, others) = match root {
-        Root::Query(_) => (None, verbs.as_slice()),
-        // A WITH before it may hold others.
-        _ => match verbs.split_last() {
-            Some((own, others)) if depth(subject, own.at) == 0 => (Some(own), others),
-            _ => (None, verbs.as_slice()),
-        },
+    let own = match root {
+        Root::Query(_) => None,
+        // The others are in parentheses: of a WITH before it, or of what it selects.
+        _ => verbs.iter().rfind(|verb| depth(subject, verb.at) == 0),
     };
-    if let Some(verb) = others.iter().find(|verb| verb.target != Target::Other) {
+    let is_other = |verb: &&Verb| own.is_none_or(|own| own.at != verb.at);
+    if let Some(verb) = verbs.iter().filter(is_other).find(|verb| verb.target != Target::Other) {
         return nested(verb);
     }
     if let Some(refusal) = selects_into(subject) {

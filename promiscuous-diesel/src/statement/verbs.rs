@@ -102,17 +102,10 @@ fn sets_something(text: &Text<'_>, tokens: Range<usize>) -> bool {
     false
 }
 
-/// What may stand between a verb and the name of its table in this dialect.
+/// What may stand behind a verb of MySQL's.
 pub(super) fn is_modifier(text: &Text<'_>, token: usize) -> bool {
-    match text.dialect {
-        Dialect::Mysql => {
-            text.is_one(token, &["low_priority", "high_priority", "delayed", "ignore"])
-                // A table may be called so.
-                || (text.is(token, "quick") && !text.is(token + 1, "set"))
-        }
-        Dialect::Postgres => text.is(token, "only"),
-        Dialect::Sqlite => false,
-    }
+    text.dialect == Dialect::Mysql
+        && text.is_one(token, &["low_priority", "high_priority", "delayed", "quick", "ignore"])
 }
 
 fn target_name(text: &Text<'_>, verb: usize, end: usize) -> Range<usize> {
@@ -120,9 +113,14 @@ fn target_name(text: &Text<'_>, verb: usize, end: usize) -> Range<usize> {
     if text.is(at, "or") && text.dialect == Dialect::Sqlite {
         at += 2;
     }
-    while at < end && (is_modifier(text, at) || text.is_one(at, &["into", "from"])) {
-        at += 1;
-    }
+    let skip = |at: &mut usize, noise: &dyn Fn(usize) -> bool| {
+        while *at < end && noise(*at) {
+            *at += 1;
+        }
+    };
+    skip(&mut at, &|token| is_modifier(text, token));
+    skip(&mut at, &|token| text.is_one(token, &["into", "from"]));
+    skip(&mut at, &|token| text.dialect == Dialect::Postgres && text.is(token, "only"));
     let is_name =
         |token| token < end && matches!(text.kind(token), Some(Kind::Word | Kind::Quoted | Kind::Text));
     let start = at;

@@ -30,6 +30,9 @@ fn a_condition_of_many_terms_is_understood() {
         }
         let chained = format!("DELETE FROM users WHERE id = ?{}", " OR id = ?".repeat(20_000));
         assert!(line(&chained, Dialect::Sqlite).starts_with("delete <WHERE id = ?1 OR id = ?2 "));
+        let list = vec!["?"; 30_000].join(", ");
+        let planned = line(&format!("DELETE FROM `users` WHERE `users`.`id` IN ({list})"), Dialect::Mysql);
+        assert!(planned.ends_with("?, ?)> $0..30000 users = `users`"), "{}", planned.len());
         let selected = format!("SELECT id FROM users WHERE {}1{}", "(".repeat(300), ")".repeat(300));
         assert_eq!(line(&selected, Dialect::Postgres), "read users@0");
     });

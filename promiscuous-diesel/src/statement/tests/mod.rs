@@ -7,6 +7,7 @@ mod properties;
 mod scripts;
 mod servers;
 mod sqlite;
+mod written;
 
 use promiscuous_core::database::Dialect;
 
@@ -56,7 +57,7 @@ fn written(plan: &Plan) -> String {
         }
         Plan::Write(writing) => {
             let returning = if writing.has_returning { ", returning" } else { "" };
-            let target = match &writing.target == &writing.qualifier {
+            let target = match writing.target == writing.qualifier {
                 true => writing.target.clone(),
                 false => format!("{} as {}", writing.target, writing.qualifier),
             };

@@ -177,6 +177,8 @@ pub(in crate::statement) const STATEMENTS: &[(&str, &str)] = &[
     ("SELECT id FROM users LOCK IN SHARE MODE", "read users@0"),
     ("SELECT id FROM users USE INDEX (i) WHERE MATCH (name) AGAINST ('x')", "read users@0"),
     ("TABLE users", "read users@?"),
+    ("DELETE FROM quick WHERE id IN (SELECT id FROM users)", "pass"),
+    ("SELECT users.id FROM quick JOIN users ON quick.id = users.id", "read users@0"),
     // Other statements.
     ("START TRANSACTION READ ONLY", "no table: START TRANSACTION"),
     ("BEGIN", "no table: BEGIN"),

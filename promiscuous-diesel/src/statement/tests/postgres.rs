@@ -321,6 +321,14 @@ pub(in crate::statement) const STATEMENTS: &[(&str, &str)] = &[
     ("SELECT 1 /* delete /* from */ users; */ FROM teams", "pass"),
     ("SELECT 'users' FROM teams", "pass"),
     ("DELETE FROM teams WHERE name = 'users' -- users", "pass"),
+    (
+        "INSERT INTO teams (name) WITH d AS (DELETE FROM archive RETURNING name) SELECT users.name FROM users JOIN d USING (name)",
+        "pass",
+    ),
+    (
+        "INSERT INTO teams (name) WITH d AS (DELETE FROM users RETURNING name) SELECT name FROM d",
+        "no users: DELETE inside of another statement",
+    ),
     // Other statements.
     ("BEGIN", "no table: BEGIN"),
     ("  begin transaction isolation level serializable", "no table: BEGIN"),
