@@ -12,17 +12,21 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use promiscuous_diesel::core::config::SecretUrl;
 use promiscuous_diesel::{App, AsyncPromiscuous, Config, Context, Models, Publish, Running, Subscribe};
 
-diesel::table! {
-    users (id) {
-        id -> BigInt,
-        name -> Text,
-    }
-}
+use schema::{recipients, users};
 
-diesel::table! {
-    recipients (id) {
-        id -> BigInt,
-        name -> Text,
+mod schema {
+    diesel::table! {
+        users (id) {
+            id -> BigInt,
+            name -> Text,
+        }
+    }
+
+    diesel::table! {
+        recipients (id) {
+            id -> BigInt,
+            name -> Text,
+        }
     }
 }
 
