@@ -79,6 +79,8 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
         self.transaction_with(String::new(), function)
     }
 
+    // An `async fn` does not promise that its future can be sent to another thread.
+    #[allow(clippy::manual_async_fn)]
     fn transaction_with<'a, 'conn, R, E, F>(
         &'conn mut self,
         first: String,

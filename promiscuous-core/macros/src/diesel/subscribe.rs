@@ -67,7 +67,7 @@ pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             #[allow(unused_imports)]
             use ::promiscuous_diesel::__private::diesel::{
                 BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
-                RunQueryDsl as _, SelectableHelper as _,
+                SelectableHelper as _,
             };
 
             #aliases
@@ -310,12 +310,15 @@ impl Subscriber<'_> {
         };
         let this_self = this(&quote!(self));
         let select = |condition: &TokenStream, lock: TokenStream| {
+            // By its path: a module may have `diesel-async`'s trait of this name in scope.
             quote! {
-                #table::table
-                    .filter(#condition)
-                    .select(<#name as #private::diesel::SelectableHelper<#backend>>::as_select())
-                    #lock
-                    .get_result(connection)
+                #private::diesel::RunQueryDsl::get_result(
+                    #table::table
+                        .filter(#condition)
+                        .select(<#name as #private::diesel::SelectableHelper<#backend>>::as_select())
+                        #lock,
+                    connection,
+                )
             }
         };
         let (read_id, read_this) = (select(&by_id, quote!()), select(&this_self, quote!()));
@@ -365,14 +368,14 @@ impl Subscriber<'_> {
                     #(changes.#id_fields.as_ref().map(::promiscuous_diesel::attribute::IdPart::to_id)),*
                 ])?;
                 #given
-                #insert.execute(connection)?;
+                #private::diesel::RunQueryDsl::execute(#insert, connection)?;
                 let (#(#wanted,)*) = __promiscuous_wanted(&parts)?;
                 let row: Self = #read_id?;
                 #kept
             };
             let update = quote! {
                 #given
-                if #update.execute(connection)? == 0 {
+                if #private::diesel::RunQueryDsl::execute(#update, connection)? == 0 {
                     return ::core::result::Result::Err(#private::diesel::result::Error::NotFound);
                 }
                 let row: Self = #read_this?;
@@ -383,8 +386,8 @@ impl Subscriber<'_> {
             let returning =
                 quote!(.returning(<#name as #private::diesel::SelectableHelper<#backend>>::as_returning()));
             (
-                quote!(#insert #returning .get_result(connection)),
-                quote!(#update #returning .get_result(connection)),
+                quote!(#private::diesel::RunQueryDsl::get_result(#insert #returning, connection)),
+                quote!(#private::diesel::RunQueryDsl::get_result(#update #returning, connection)),
             )
         };
         // Asked for once, so that what is wrong is not an error in every statement.
@@ -458,7 +461,7 @@ impl Subscriber<'_> {
                     }
 
                     fn delete(&self, connection: &mut #connection) -> #result<()> {
-                        #private::diesel::delete(#table::table.filter(#this_self)).execute(connection)?;
+                        #private::diesel::RunQueryDsl::execute(#private::diesel::delete(#table::table.filter(#this_self)), connection)?;
                         ::core::result::Result::Ok(())
                     }
                 }
