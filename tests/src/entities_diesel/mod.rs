@@ -4,8 +4,8 @@
 
 pub mod answering;
 pub mod everything;
-pub mod keyed;
 pub mod kept;
+pub mod keyed;
 pub mod publishing;
 pub mod subscribing;
 
