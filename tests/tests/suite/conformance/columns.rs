@@ -18,6 +18,15 @@ mod rows_of_one_database_arrive_unchanged_in_another_of_its_kind {
         seaorm_postgres_to_seaorm_postgres: SEAORM_POSTGRES SEAORM_POSTGRES,
         seaorm_mariadb_to_seaorm_mariadb: SEAORM_MARIADB SEAORM_MARIADB,
         seaorm_sqlite_to_seaorm_sqlite: SEAORM_SQLITE SEAORM_SQLITE,
+        seaorm_postgres_to_diesel_postgres: SEAORM_POSTGRES DIESEL_POSTGRES,
+        seaorm_mariadb_to_diesel_mariadb: SEAORM_MARIADB DIESEL_MARIADB,
+        seaorm_sqlite_to_diesel_sqlite: SEAORM_SQLITE DIESEL_SQLITE,
+        diesel_postgres_to_seaorm_postgres: DIESEL_POSTGRES SEAORM_POSTGRES,
+        diesel_mariadb_to_seaorm_mariadb: DIESEL_MARIADB SEAORM_MARIADB,
+        diesel_sqlite_to_seaorm_sqlite: DIESEL_SQLITE SEAORM_SQLITE,
+        diesel_postgres_to_diesel_postgres: DIESEL_POSTGRES DIESEL_POSTGRES,
+        diesel_mariadb_to_diesel_mariadb: DIESEL_MARIADB DIESEL_MARIADB,
+        diesel_sqlite_to_diesel_sqlite: DIESEL_SQLITE DIESEL_SQLITE,
     }
 }
 
