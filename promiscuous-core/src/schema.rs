@@ -14,6 +14,9 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
             " ENGINE=InnoDB",
         ),
     };
+    // What is written in the app's own transactions. In an ordinary table of SQLite a new row changes what
+    // `last_insert_rowid()` says, which an app may ask after its own INSERT.
+    let unnoticed = if dialect == Dialect::Sqlite { " WITHOUT ROWID" } else { "" };
     vec![
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_meta (\
@@ -25,13 +28,13 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
              op CHAR(36){ascii} NOT NULL PRIMARY KEY, \
              state SMALLINT NOT NULL, \
              created_at BIGINT NOT NULL, \
-             message {long_text} NOT NULL){engine}"
+             message {long_text} NOT NULL){engine}{unnoticed}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_versions (\
              object VARCHAR(500){ascii} NOT NULL PRIMARY KEY, \
              generation BIGINT NOT NULL, \
-             version BIGINT NOT NULL){engine}"
+             version BIGINT NOT NULL){engine}{unnoticed}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_subscriptions (\

@@ -13,7 +13,7 @@ use crate::commit::CommitPath;
 use crate::error::diesel_error;
 use crate::model::{PublishedModel, PublishedModels};
 use crate::query::quoted;
-use crate::statement::{Planner, Refusal, Verb, Writing};
+use crate::statement::{Plan, Planner, Refusal, Verb, Writing};
 use crate::write::{refused, statement, within_limit};
 
 /// What all connections of one app share.
@@ -30,6 +30,18 @@ pub struct Capture<DB: PromiscuousBackend> {
     pub(crate) settings: CaptureSettings,
     /// The models that were written outside of any context: each is warned about once.
     pub(crate) warned: Mutex<HashSet<String>>,
+}
+
+/// What is to be done about a statement.
+pub(crate) enum Decision {
+    /// Just run it.
+    Pass,
+    /// Run it, unless the database would commit published rows by it.
+    Commit,
+    /// Run it; its rows are causes.
+    Read(Arc<Plan>),
+    /// Run it and publish what it does.
+    Write(Arc<Plan>),
 }
 
 /// A model's columns in the database's quotes.
@@ -76,6 +88,21 @@ impl<DB: PromiscuousBackend> Capture<DB> {
         }))
     }
 
+    /// Decides about a statement.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub(crate) fn decide(&self, sql: &str, cacheable: bool) -> Result<Decision, DieselError> {
+        let plan = self.planner.plan(sql, cacheable);
+        match &*plan {
+            Plan::Pass => Ok(Decision::Pass),
+            Plan::Commit => Ok(Decision::Commit),
+            Plan::Refuse(refusal) => Err(self.refusal(refusal)),
+            Plan::Read(_) => Ok(Decision::Read(plan)),
+            Plan::Write(writing) => self.admit(writing).map(|()| Decision::Write(plan)),
+        }
+    }
+
     /// A planned write's model.
     ///
     /// # Errors
@@ -89,7 +116,7 @@ impl<DB: PromiscuousBackend> Capture<DB> {
     ///
     /// # Errors
     /// [`Error::UnsupportedWrite`].
-    pub(crate) fn admit(&self, writing: &Writing) -> Result<(), DieselError> {
+    fn admit(&self, writing: &Writing) -> Result<(), DieselError> {
         let (model, _) = self.written(writing)?;
         let count = match &writing.verb {
             Verb::Insert { rows, .. } => *rows,

@@ -65,6 +65,27 @@ impl CommitPath {
             Self::Recorded(recorded) => recorded.lock_and_bump(operations, context),
         }
     }
+
+    /// The same for whoever can wait.
+    ///
+    /// # Errors
+    /// When the version store says no: roll back.
+    #[cfg(feature = "async")]
+    pub async fn lock_and_bump_async(
+        &self,
+        operations: Vec<Operation>,
+        context: Option<&Context>,
+    ) -> Result<Option<Bumped>, Error> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Publisher { publisher, .. } => {
+                let pending = publisher.lock_and_bump(operations, context).await?;
+                Ok(pending.map(|pending| Bumped::Pending(Box::new(pending))))
+            }
+            #[cfg(test)]
+            Self::Recorded(recorded) => recorded.lock_and_bump_async(operations, context).await,
+        }
+    }
 }
 
 impl Bumped {

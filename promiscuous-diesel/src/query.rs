@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, Untyped};
 use promiscuous_core::database::Sql;
 
 use crate::backend::PromiscuousBackend;
-use crate::connection::Wrapped;
+use crate::write::session::Session;
 
 /// The text of a statement.
 ///
@@ -121,14 +121,13 @@ impl Query for Text<'_> {
 ///
 /// # Errors
 /// The database's.
-pub(crate) fn number<C>(inner: &mut C, sql: &str) -> QueryResult<Option<i64>>
+pub(crate) async fn number<S>(session: &mut S, sql: &str) -> QueryResult<Option<i64>>
 where
-    C: Wrapped,
-    i64: FromSql<BigInt, C::Backend>,
+    S: Session,
+    i64: FromSql<BigInt, S::Backend>,
 {
-    let Some(row) = inner.load(Text(sql))?.next() else { return Ok(None) };
-    let row = row?;
-    let Some(field) = row.get(0) else { return Ok(None) };
+    let rows = session.load(&Text(sql), 1).await?;
+    let Some(field) = rows.first().and_then(|row| row.get(0)) else { return Ok(None) };
     let read = |value| i64::from_nullable_sql(Some(value)).map_err(Error::DeserializationError);
     diesel::row::Field::value(&field).map(read).transpose()
 }

@@ -1,9 +1,18 @@
 //! What an open database transaction has written so far. Pure.
 
 use diesel::result::Error as DieselError;
+use promiscuous_core::error::Error;
 use promiscuous_core::operation::Operation;
 
-use crate::error::spoiled;
+use crate::error::{diesel_error, spoiled};
+
+/// Why a transaction can only be rolled back: a captured write did something that is not known.
+pub(crate) const HALFWAY: &str = "a published write failed halfway";
+/// There is nothing to commit any more.
+pub(crate) const LOST: &str =
+    "the database has rolled the transaction back by itself after a failed statement";
+const COMMITTED: &str = "refused before it ran: a statement before has committed the transaction, as MySQL does for definitions of \
+                         tables: write published rows in a transaction of their own";
 
 /// The operations of a transaction and of the savepoints in it.
 #[derive(Default)]
@@ -107,9 +116,28 @@ impl Recording {
         }
     }
 
-    /// Why published rows cannot be written.
-    pub fn closed(&self) -> Option<&'static str> {
-        self.closed
+    /// A statement that commits by itself, as MySQL does before it defines a table, must not commit published rows.
+    ///
+    /// # Errors
+    /// That it would.
+    pub fn commits(&mut self) -> Result<(), DieselError> {
+        if self.is_empty() {
+            self.close(COMMITTED);
+            return Ok(());
+        }
+        Err(diesel_error(Error::Configuration(
+            "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
+             would be lost: run it outside of the transaction"
+                .into(),
+        )))
+    }
+
+    /// Whether published rows can be written.
+    ///
+    /// # Errors
+    /// When the transaction is closed to them.
+    pub fn admit_write(&self) -> Result<(), DieselError> {
+        self.closed.map_or(Ok(()), |reason| Err(diesel_error(Error::Configuration(reason.to_owned()))))
     }
 }
 
@@ -169,12 +197,12 @@ mod tests {
     fn a_closed_transaction_opens_when_it_has_ended() {
         let mut recording = Recording::default();
         recording.close("nothing is open");
-        assert_eq!(recording.closed(), None);
+        assert!(recording.admit_write().is_ok());
         recording.open();
         recording.close("ddl");
         recording.fit(1);
-        assert_eq!(recording.closed(), Some("ddl"));
+        assert!(recording.admit_write().is_err());
         recording.fit(0);
-        assert_eq!(recording.closed(), None);
+        assert!(recording.admit_write().is_ok());
     }
 }

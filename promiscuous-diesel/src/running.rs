@@ -31,6 +31,7 @@ const BESIDE_WORKERS: u32 = 4;
 /// A started app. A cheaply cloned handle; publishing ends with [`shut_down`](Self::shut_down), or when the last handle and the last
 /// connection of the app are gone.
 pub struct Running<DB: PromiscuousBackend> {
+    /// Everything; see there.
     shared: Arc<Shared<DB>>,
 }
 
@@ -72,18 +73,45 @@ impl<DB: PromiscuousBackend> Running<DB> {
         Promiscuous::with_capture(connection, Arc::clone(&self.shared.capture))
     }
 
+    /// Wraps a connection of `diesel-async`, as [`wrap`](Self::wrap) does for Diesel's. It may come from a pool of plain connections; a
+    /// pool of wrapped ones is made like this:
+    /// ```no_run
+    /// # #[cfg(feature = "postgres")]
+    /// # fn example(running: promiscuous_diesel::Running<diesel::pg::Pg>) {
+    /// use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+    /// use diesel_async::{AsyncConnection, AsyncPgConnection};
+    /// use promiscuous_diesel::AsyncPromiscuous;
+    ///
+    /// let mut config = ManagerConfig::<AsyncPromiscuous<AsyncPgConnection>>::default();
+    /// config.custom_setup = Box::new(move |url| {
+    ///     let (running, url) = (running.clone(), url.to_owned());
+    ///     Box::pin(async move { Ok(running.wrap_async(AsyncPgConnection::establish(&url).await?)) })
+    /// });
+    /// let manager = AsyncDieselConnectionManager::new_with_config("postgres://localhost/shop", config);
+    /// # }
+    /// ```
+    #[cfg(feature = "async")]
+    pub fn wrap_async<C>(&self, connection: C) -> crate::AsyncPromiscuous<C>
+    where
+        C: crate::AsyncWrapped<Backend = DB>,
+        DB: crate::AsyncBackend,
+    {
+        crate::AsyncPromiscuous::with_capture(connection, self.capture())
+    }
+
     /// Makes wrapped connections to the app's database, for an r2d2 pool with settings of its own.
     pub fn manager(&self) -> Manager<DB> {
         Manager::new(self.shared.url.clone(), Arc::clone(&self.shared.capture))
     }
 
     /// An r2d2 pool of at most so many wrapped connections to the app's database, which are made as they are needed. One waits 5 s
-    /// for a connection. [`manager`](Self::manager) is for other settings.
+    /// for a connection. On SQLite they wait up to 5 s for another writer, and use the write-ahead log. [`manager`](Self::manager) is for
+    /// other settings.
     ///
     /// # Errors
     /// [`Error::Database`] when the database is away.
     pub fn pool(&self, connections: u32) -> Result<Pool<Manager<DB>>, Error> {
-        Ok(open(self.manager(), connections)?)
+        Ok(open(self.manager().set_up(), connections)?)
     }
 
     /// Makes this app the one whose connections `Promiscuous::establish` makes, from here on and in this whole process: for code and for

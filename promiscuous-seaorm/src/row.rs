@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use promiscuous_core::operation::{Attributes, Operation, OperationKind};
 use sea_orm::sea_query::{ConditionHolder, SelectStatement, Value};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::model::PublishedModel;
 use crate::statement::KeySet;
 use crate::statement::condition::{copy_onto, one_of};
+use crate::steady::SteadyTransaction;
 
 /// Keys in one statement: databases limit the number of bound values.
 const KEYS_AT_ONCE: usize = 500;
@@ -21,7 +22,7 @@ pub(crate) struct Row {
 
 /// The primary keys of the rows that match a condition, locked: their ids, and their values.
 pub(crate) async fn lock_keys(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     condition: &ConditionHolder,
     limit: usize,
@@ -40,7 +41,7 @@ pub(crate) async fn lock_keys(
 ///
 /// PostgreSQL's driver keeps prepared statements by their text, with the types of the first values. Two of the user's statements
 /// differ in their text; what we ask about their rows need not. So the text tells the types.
-fn typed(select: &SelectStatement, inner: &DatabaseTransaction) -> Statement {
+fn typed(select: &SelectStatement, inner: &impl ConnectionTrait) -> Statement {
     let mut statement = inner.get_database_backend().build(select);
     if inner.get_database_backend() == DbBackend::Postgres {
         let values = statement.values.iter().flat_map(|values| &values.0);
@@ -107,7 +108,7 @@ fn values(row: &QueryResult, column: &str) -> Vec<Value> {
 /// The rows of a set that exist, in the set's order. With `lock` nobody else can change them before this transaction
 /// ends, and what others have committed meanwhile is seen whatever the isolation level.
 pub(crate) async fn find(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     set: &KeySet,
     lock: bool,

@@ -75,3 +75,8 @@ pub async fn until<T>(deadline: Duration, what: &str, mut probe: impl AsyncFnMut
 
 /// How long [`until`] rests between two probes: short beside a test, long beside a query.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+
+// Compiles the code in the README, for which both adapters are needed.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -72,12 +72,6 @@ pub trait Capturing: Backend<QueryBuilder: Default> + DieselReserveSpecializatio
     {
         Ok(true)
     }
-
-    /// Whether a statement that writes no published table, or one of a script, may commit the open transaction behind
-    /// everybody's back.
-    fn ends_transaction(_sql: &str, _script: bool) -> bool {
-        false
-    }
 }
 
 /// The binding of core's values, the same for each backend but not in a way that its types could tell.

@@ -7,6 +7,7 @@ use promiscuous_core::database::SqlValue;
 
 use super::glue::{Capturing, push_value};
 use crate::connection::Wrapped;
+use crate::write::session::{Blocking, done};
 use crate::write::{Failure, Task, Written, returning};
 
 impl Capturing for Pg {
@@ -21,6 +22,6 @@ impl Capturing for Pg {
         C: Wrapped<Backend = Self>,
         T: QueryFragment<Self> + QueryId,
     {
-        returning::run(inner, task, source)
+        done(returning::run(&mut Blocking(inner), task, source))
     }
 }

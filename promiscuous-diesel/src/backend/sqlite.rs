@@ -9,6 +9,7 @@ use promiscuous_core::database::SqlValue;
 use super::glue::{Capturing, Doubt, push_value};
 use crate::connection::Wrapped;
 use crate::query::number;
+use crate::write::session::{Blocking, done};
 use crate::write::{Failure, Task, Written, partly, returning};
 
 impl Capturing for Sqlite {
@@ -27,10 +28,13 @@ impl Capturing for Sqlite {
         C: Wrapped<Backend = Self>,
         T: QueryFragment<Self> + QueryId,
     {
-        match returning::run(inner, task, source) {
+        match done(returning::run(&mut Blocking(inner), task, source)) {
             // A table may declare its constraints with ON CONFLICT FAIL: then the rows before the failure stay.
             Err(Failure::Unwritten(error)) if is_constraint(&error) => {
-                match number(inner, "SELECT changes()") {
+                let changes = async {
+                    number(&mut Blocking(inner), "SELECT changes()").await.map_err(Failure::Uncaptured)
+                };
+                match done(changes) {
                     Ok(Some(0)) => Err(Failure::Unwritten(error)),
                     _ => Err(Failure::Uncaptured(partly(task))),
                 }

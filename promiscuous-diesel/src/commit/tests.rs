@@ -17,6 +17,9 @@ pub(crate) struct Recorded {
     pub settled: Mutex<usize>,
     /// What shall fail next.
     pub fail: Mutex<Option<Fault>>,
+    /// Told when the version store does not answer.
+    #[cfg(feature = "async")]
+    pub hangs: tokio::sync::Notify,
     /// How the outbox is written.
     pub dialect: Dialect,
 }
@@ -34,6 +37,9 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     LockAndBump,
+    /// The version store does not answer.
+    #[cfg(feature = "async")]
+    Hang,
     OutboxInsert,
     /// The outbox row violates a constraint that is checked at COMMIT.
     Commit,
@@ -51,6 +57,8 @@ impl Recorded {
             messages: Mutex::default(),
             settled: Mutex::default(),
             fail: Mutex::default(),
+            #[cfg(feature = "async")]
+            hangs: tokio::sync::Notify::new(),
             dialect,
         })
     }
@@ -73,6 +81,23 @@ impl Recorded {
         };
         let message = Some((message, context.cloned()));
         Ok(Some(Bumped::Recorded(Open { recorded: Arc::clone(self), message, fault })))
+    }
+
+    /// The same with a wait before and after.
+    #[cfg(feature = "async")]
+    pub(super) async fn lock_and_bump_async(
+        self: &Arc<Self>,
+        operations: Vec<Operation>,
+        context: Option<&Context>,
+    ) -> Result<Option<Bumped>, Error> {
+        tokio::task::yield_now().await;
+        if *self.fail.lock().unwrap_or_else(PoisonError::into_inner) == Some(Fault::Hang) {
+            self.hangs.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let bumped = self.lock_and_bump(operations, context);
+        tokio::task::yield_now().await;
+        bumped
     }
 }
 

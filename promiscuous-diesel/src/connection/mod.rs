@@ -45,6 +45,12 @@ pub use wrapped::Wrapped;
 /// * On SQLite a transaction begins with `BEGIN IMMEDIATE` when the app publishes anything: one that begins by reading would fail
 ///   with `database is locked` as soon as another connection had written in between, and publishing writes all the time. Use
 ///   [`deferred_transaction`](Self::deferred_transaction) for one that only reads. Give your connections a `busy_timeout`.
+/// * On MySQL and MariaDB a statement that commits by itself, such as `CREATE TABLE`, is refused in a transaction that has written
+///   published rows. An `INSERT` whose new keys the server does not tell is refused, too: `INSERT … SELECT`, and several rows at once
+///   with `INSERT IGNORE` or `ON DUPLICATE KEY UPDATE` that leave their keys to the database.
+/// * PostgreSQL's `COPY` is not offered, and on SQLite `insert_into(table).values(&vec).get_results(…)` does not compile, as it does
+///   not with a pooled connection of Diesel's: use `execute`.
+/// * Instrumentation sees what publishing adds: a longer RETURNING list, a search by key, the outbox's INSERT.
 /// * In a test transaction (`begin_test_transaction`, `test_transaction`) writes work as usual and nothing is published, because
 ///   nothing is ever committed.
 pub struct Promiscuous<C: Wrapped> {
@@ -107,12 +113,6 @@ impl<C: Wrapped> Promiscuous<C> {
     /// What publishes this connection's writes, if anything is published.
     pub fn publisher(&self) -> Option<&Publisher> {
         self.capture.path.publisher()
-    }
-
-    /// Diesel's connection.
-    #[cfg(test)]
-    pub(crate) fn plain(&mut self) -> &mut C {
-        &mut self.inner
     }
 
     /// What all connections of the app share.

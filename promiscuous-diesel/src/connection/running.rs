@@ -11,11 +11,11 @@ use promiscuous_core::context::Context;
 
 use super::{Promiscuous, Wrapped};
 use crate::backend::{Capturing, Doubt};
-use crate::capture::unplanned;
+use crate::capture::{Decision, unplanned};
 use crate::cursor::PromiscuousCursor;
-use crate::error::{diesel_error, spoiled};
 use crate::query::rendered;
 use crate::reads::Cause;
+use crate::recording::{HALFWAY, LOST};
 use crate::statement::{Plan, Writing};
 use crate::write::{Failure, Task, Written};
 
@@ -28,11 +28,6 @@ pub(super) enum Admitted {
     /// Run it and publish what it does. The statement's text comes along.
     Write(Arc<Plan>, String),
 }
-
-const HALFWAY: &str = "a published write failed halfway";
-const LOST: &str = "the database has rolled the transaction back by itself after a failed statement";
-const COMMITTED: &str =
-    "a statement before has committed the transaction, as MySQL does for definitions of tables";
 
 impl<C: Wrapped> Promiscuous<C> {
     /// Decides about a statement.
@@ -49,18 +44,14 @@ impl<C: Wrapped> Promiscuous<C> {
         self.certain()?;
         let sql = rendered::<C::Backend, T>(source)?;
         let cacheable = source.is_safe_to_cache_prepared(C::Backend::instance())?;
-        let plan = self.capture.planner.plan(&sql, cacheable);
-        match &*plan {
-            Plan::Pass => self.passes(&sql, false).map(|()| Admitted::Pass),
-            Plan::Refuse(refusal) => Err(self.capture.refusal(refusal)),
-            Plan::Read(_) => Ok(match self.context() {
+        match self.capture.decide(&sql, cacheable)? {
+            Decision::Pass => Ok(Admitted::Pass),
+            Decision::Commit => self.recording.commits().map(|()| Admitted::Pass),
+            Decision::Read(plan) => Ok(match self.context() {
                 Some(context) => Admitted::Read(plan, context),
                 None => Admitted::Pass,
             }),
-            Plan::Write(writing) => {
-                self.capture.admit(writing)?;
-                Ok(Admitted::Write(plan, sql))
-            }
+            Decision::Write(plan) => Ok(Admitted::Write(plan, sql)),
         }
     }
 
@@ -73,8 +64,8 @@ impl<C: Wrapped> Promiscuous<C> {
             return Ok(());
         }
         self.certain()?;
-        self.capture.planner.plan_script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
-        self.passes(sql, true)
+        let script = self.capture.planner.script(sql).map_err(|refusal| self.capture.refusal(&refusal))?;
+        if script.commits { self.recording.commits() } else { Ok(()) }
     }
 
     /// Makes sure that the transaction that Diesel believes in is open.
@@ -109,22 +100,6 @@ impl<C: Wrapped> Promiscuous<C> {
         result
     }
 
-    /// A statement that writes no published row may still commit those that were written before.
-    fn passes(&mut self, sql: &str, script: bool) -> QueryResult<()> {
-        if self.recording.depth() == 0 || !C::Backend::ends_transaction(sql, script) {
-            return Ok(());
-        }
-        if self.recording.is_empty() {
-            self.recording.close(COMMITTED);
-            return Ok(());
-        }
-        Err(diesel_error(promiscuous_core::error::Error::Configuration(
-            "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
-             would be lost: run it outside of the transaction"
-                .into(),
-        )))
-    }
-
     /// Runs a published write, in a transaction of its own when none is open.
     ///
     /// # Errors
@@ -134,9 +109,7 @@ impl<C: Wrapped> Promiscuous<C> {
         T: QueryFragment<C::Backend> + QueryId,
     {
         let Plan::Write(writing) = plan else { return Err(unplanned()) };
-        if let Some(reason) = self.recording.closed() {
-            return Err(spoiled(reason));
-        }
+        self.recording.admit_write()?;
         if self.depth()? > 0 {
             return self.write_inside(writing, sql, source);
         }

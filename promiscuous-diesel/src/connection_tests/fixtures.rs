@@ -57,7 +57,18 @@ pub struct Cake {
     pub code: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable, Associations, AsChangeset)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Queryable,
+    QueryableByName,
+    Selectable,
+    Identifiable,
+    Associations,
+    AsChangeset,
+)]
 #[diesel(table_name = fruit, belongs_to(Cake))]
 pub struct Fruit {
     pub id: String,
@@ -65,7 +76,9 @@ pub struct Fruit {
     pub cake_id: Option<i32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Identifiable, Insertable, AsChangeset)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Queryable, QueryableByName, Selectable, Identifiable, Insertable, AsChangeset,
+)]
 #[diesel(table_name = cake_filling, primary_key(cake_id, filling_id))]
 pub struct CakeFilling {
     pub cake_id: i32,
@@ -123,9 +136,9 @@ where
     ])
 }
 
-type Read<DB, T> = fn(&dyn RowValues<DB>) -> Result<T, UnreadableRow>;
+pub(crate) type Read<DB, T> = fn(&dyn RowValues<DB>) -> Result<T, UnreadableRow>;
 
-fn model<DB: PromiscuousBackend>(
+pub(crate) fn model<DB: PromiscuousBackend>(
     name: &str,
     key: &[&str],
     columns: &[&str],
@@ -150,7 +163,7 @@ fn model<DB: PromiscuousBackend>(
     }
 }
 
-fn attributes<const N: usize>(values: [(&str, serde_json::Value); N]) -> Attributes {
+pub(crate) fn attributes<const N: usize>(values: [(&str, serde_json::Value); N]) -> Attributes {
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -180,7 +193,7 @@ where
     value::<DB, Integer, i32>(row, at)
 }
 
-fn text<DB>(row: &dyn RowValues<DB>, at: usize) -> Result<serde_json::Value, UnreadableRow>
+pub(crate) fn text<DB>(row: &dyn RowValues<DB>, at: usize) -> Result<serde_json::Value, UnreadableRow>
 where
     DB: PromiscuousBackend,
     String: FromSql<Text, DB>,
@@ -193,7 +206,7 @@ where
     }
 }
 
-fn int_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
+pub(crate) fn int_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
 where
     DB: PromiscuousBackend,
     i32: FromSql<Integer, DB>,
@@ -201,7 +214,7 @@ where
     Ok(int(row, 0)?.map(|id| id.to_string()))
 }
 
-fn text_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
+pub(crate) fn text_id<DB>(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>
 where
     DB: PromiscuousBackend,
     String: FromSql<Text, DB>,

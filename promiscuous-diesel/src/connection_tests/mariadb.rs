@@ -5,11 +5,13 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = MysqlConnection;
+pub(crate) type Inner = MysqlConnection;
 
-fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     served("TEST_MARIADB_URL", settings)
 }
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "mariadb_only.rs"]
+mod only;

@@ -4,10 +4,12 @@
 // The same tests for each kind of connection: Diesel's functions cannot be generic without a page of bounds.
 #![allow(clippy::duplicate_mod)]
 
-mod fixtures;
-mod mariadb;
-mod postgres;
-mod sqlite;
+mod cost;
+pub(crate) mod fixtures;
+pub(crate) mod mariadb;
+mod multi;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use std::sync::{Arc, PoisonError};
 
@@ -104,7 +106,7 @@ where
     }
 }
 
-fn describe(operation: &Operation) -> String {
+pub(crate) fn describe(operation: &Operation) -> String {
     let kind = match operation.operation {
         OperationKind::Create => "create",
         OperationKind::Update => "update",

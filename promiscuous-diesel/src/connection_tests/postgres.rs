@@ -5,13 +5,15 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = PgConnection;
+pub(crate) type Inner = PgConnection;
 
-fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     served("TEST_POSTGRES_URL", settings)
 }
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "postgres_only.rs"]
+mod only;
 #[path = "returned.rs"]
 mod returned;

@@ -136,7 +136,7 @@ fn too_many_returned_rows_spoil_the_transaction_they_are_in() {
     let mut settings = CaptureSettings::default();
     settings.bulk_limit = 1;
     let Some(mut bakery) = open(settings) else { return };
-    let plain = bakery.db.plain();
+    let plain = bakery.db.inner();
     diesel::insert_into(cake::table).values(&vec![named("a"), named("b")]).execute(plain).unwrap();
     let result = bakery.db.transaction(|db| {
         let all = diesel::update(cake::table).set(cake::name.eq("x")).execute(db);
@@ -144,7 +144,7 @@ fn too_many_returned_rows_spoil_the_transaction_they_are_in() {
         Ok(())
     });
     assert!(said::<()>(result).contains("roll it back"));
-    let names: Vec<String> = cake::table.order(cake::id).select(cake::name).load(bakery.db.plain()).unwrap();
+    let names: Vec<String> = cake::table.order(cake::id).select(cake::name).load(bakery.db.inner()).unwrap();
     assert_eq!(names, ["a", "b"]);
     assert!(bakery.published().is_empty());
 }

@@ -6,19 +6,21 @@ use promiscuous_core::capture::CaptureSettings;
 
 use super::*;
 
-type Inner = SqliteConnection;
+pub(crate) type Inner = SqliteConnection;
 
-fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
+pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("bakery.sqlite").display().to_string();
     let mut bakery = Bakery::<Inner>::at(url, settings);
     bakery.folder = Some(folder);
     // For the tests of failing commits.
-    bakery.db.plain().batch_execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").unwrap();
+    bakery.db.inner().batch_execute("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON").unwrap();
     Some(bakery)
 }
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "sqlite_only.rs"]
+mod only;
 #[path = "returned.rs"]
 mod returned;

@@ -9,8 +9,8 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use promiscuous_core::operation::Operation;
 
 use super::keyed::{KeyValues, Lock, Value, binds, find, find_where, find_with_keys};
+use super::session::Session;
 use super::{Failure, Task, astray};
-use crate::connection::Wrapped;
 use crate::error::unpublished;
 use crate::query::{Appended, Text, number};
 use crate::statement::{KeySource, OnConflict};
@@ -22,8 +22,8 @@ const ADVICE: &str =
 ///
 /// # Errors
 /// [`Failure`].
-pub(super) fn run<C, T>(
-    inner: &mut C,
+pub(super) async fn run<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     on_conflict: OnConflict,
@@ -31,35 +31,48 @@ pub(super) fn run<C, T>(
     keys: &[Vec<KeySource>],
 ) -> Result<(usize, Vec<Operation>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
     let sources = Sources::of(source, rows, keys, task)?;
     Ok(match (on_conflict, sources) {
         (_, Sources::Unknown) => return Err(task.refused(ADVICE)),
-        (OnConflict::Update, sources) if rows == Some(1) => upserted(inner, task, source, sources)?,
+        (OnConflict::Update, sources) if rows == Some(1) => {
+            match upserted(session, task, source, sources).await? {
+                (count, Upserted::New(row) | Upserted::Met(row)) => (count, vec![row]),
+            }
+        }
+        // This is how Diesel says DO NOTHING: `ON DUPLICATE KEY UPDATE id = id`.
+        (OnConflict::Ignore, sources)
+            if rows == Some(1) && task.sql.to_ascii_lowercase().contains("duplicate") =>
+        {
+            match upserted(session, task, source, sources).await? {
+                (count, Upserted::New(row)) => (count, vec![row]),
+                (count, Upserted::Met(_)) => (count, Vec::new()),
+            }
+        }
         (OnConflict::Fail, Sources::Known(keys)) => {
-            let count = execute(inner, source)?;
-            (count, all(find(inner, task, &keys, Lock::Yes)?, keys.len(), task)?)
+            let count = execute(session, source).await?;
+            (count, all(find(session, task, &keys, Lock::Yes).await?, keys.len(), task)?)
         }
         (OnConflict::Fail, Sources::Generated(partial, at)) => {
-            let (count, keys) = generated(inner, source, partial, at)?;
-            (count, all(find(inner, task, &keys, Lock::Yes)?, keys.len(), task)?)
+            let (count, keys) = generated(session, source, partial, at).await?;
+            (count, all(find(session, task, &keys, Lock::Yes).await?, keys.len(), task)?)
         }
-        (OnConflict::Ignore, Sources::Known(keys)) => appeared(inner, task, source, &keys)?,
+        (OnConflict::Ignore, Sources::Known(keys)) => appeared(session, task, source, &keys).await?,
         (OnConflict::Ignore, Sources::Generated(partial, at)) if partial.len() == 1 => {
-            reset(inner)?;
-            match execute(inner, source)? {
+            reset(session).await?;
+            match execute(session, source).await? {
                 0 => (0, Vec::new()),
                 count => {
-                    let keys = numbered(inner, partial, at)?;
-                    (count, all(find(inner, task, &keys, Lock::Yes)?, keys.len(), task)?)
+                    let keys = numbered(session, partial, at).await?;
+                    (count, all(find(session, task, &keys, Lock::Yes).await?, keys.len(), task)?)
                 }
             }
         }
         (OnConflict::Update, Sources::Known(keys)) => {
-            let count = execute(inner, source)?;
-            let met = find(inner, task, &keys, Lock::Yes)?;
+            let count = execute(session, source).await?;
+            let met = find(session, task, &keys, Lock::Yes).await?;
             let asked = keys.iter().enumerate().filter(|(at, key)| !keys[..*at].contains(key)).count();
             if met.len() < asked {
                 return Err(met_another(task));
@@ -125,12 +138,12 @@ impl Sources {
     }
 }
 
-fn execute<C, T>(inner: &mut C, source: &T) -> Result<usize, Failure>
+async fn execute<S, T>(session: &mut S, source: &T) -> Result<usize, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
-    inner.execute_returning_count(source).map_err(Failure::Unwritten)
+    session.count(source).await.map_err(Failure::Unwritten)
 }
 
 fn all(found: Vec<Operation>, wanted: usize, task: &Task<'_, Mysql>) -> Result<Vec<Operation>, Failure> {
@@ -138,32 +151,32 @@ fn all(found: Vec<Operation>, wanted: usize, task: &Task<'_, Mysql>) -> Result<V
 }
 
 /// `LAST_INSERT_ID()` keeps its value until a key is generated: an old one would name another row.
-fn reset<C: Wrapped<Backend = Mysql>>(inner: &mut C) -> Result<(), Failure> {
-    inner.execute_returning_count(&Text("DO LAST_INSERT_ID(0)")).map(drop).map_err(Failure::Unwritten)
+async fn reset<S: Session<Backend = Mysql>>(session: &mut S) -> Result<(), Failure> {
+    session.count(&Text("DO LAST_INSERT_ID(0)")).await.map(drop).map_err(Failure::Unwritten)
 }
 
 /// Runs an INSERT of which the database generates the keys.
-fn generated<C, T>(
-    inner: &mut C,
+async fn generated<S, T>(
+    session: &mut S,
     source: &T,
     partial: Vec<KeyValues>,
     at: usize,
 ) -> Result<(usize, Vec<KeyValues>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
-    reset(inner)?;
-    let count = execute(inner, source)?;
-    Ok((count, numbered(inner, partial, at)?))
+    reset(session).await?;
+    let count = execute(session, source).await?;
+    Ok((count, numbered(session, partial, at).await?))
 }
 
 /// MySQL tells the first of the keys that one INSERT of plain values generates; they are evenly spaced.
-fn numbered<C>(inner: &mut C, mut keys: Vec<KeyValues>, at: usize) -> Result<Vec<KeyValues>, Failure>
+async fn numbered<S>(session: &mut S, mut keys: Vec<KeyValues>, at: usize) -> Result<Vec<KeyValues>, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
 {
-    let first = ask(inner, "SELECT CAST(LAST_INSERT_ID() AS SIGNED)")?;
+    let first = ask(session, "SELECT CAST(LAST_INSERT_ID() AS SIGNED)").await?;
     if first == 0 {
         return Err(Failure::Uncaptured(unpublished(
             "the database tells no generated key for an INSERT without one: set the primary key in the program",
@@ -171,7 +184,7 @@ where
     }
     let step = match keys.len() {
         1 => 1,
-        _ => ask(inner, "SELECT CAST(@@auto_increment_increment AS SIGNED)")?,
+        _ => ask(session, "SELECT CAST(@@auto_increment_increment AS SIGNED)").await?,
     };
     let mut next = first;
     for key in &mut keys {
@@ -183,50 +196,57 @@ where
     Ok(keys)
 }
 
-fn ask<C: Wrapped<Backend = Mysql>>(inner: &mut C, sql: &str) -> Result<i64, Failure> {
-    number(inner, sql).map(Option::unwrap_or_default).map_err(Failure::Uncaptured)
+async fn ask<S: Session<Backend = Mysql>>(session: &mut S, sql: &str) -> Result<i64, Failure> {
+    number(session, sql).await.map(Option::unwrap_or_default).map_err(Failure::Uncaptured)
 }
 
 /// Runs an INSERT IGNORE: those of its rows are new that were not there before.
-fn appeared<C, T>(
-    inner: &mut C,
+async fn appeared<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     keys: &[KeyValues],
 ) -> Result<(usize, Vec<Operation>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
     // A look first: to lock what is not there locks out everybody who wants to insert near it. But a row counts as one that was
     // there only when nobody can delete it before the statement.
     let seen: Vec<KeyValues> =
-        find_with_keys(inner, task, keys, Lock::No)?.into_iter().map(|(key, _)| key).collect();
+        find_with_keys(session, task, keys, Lock::No).await?.into_iter().map(|(key, _)| key).collect();
     let before = match seen.is_empty() {
         true => Vec::new(),
-        false => find(inner, task, &seen, Lock::Yes)?,
+        false => find(session, task, &seen, Lock::Yes).await?,
     };
-    let count = execute(inner, source)?;
+    let count = execute(session, source).await?;
     if count == 0 {
         return Ok((0, Vec::new()));
     }
-    let mut rows = find(inner, task, keys, Lock::Yes)?;
+    let mut rows = find(session, task, keys, Lock::Yes).await?;
     rows.retain(|row| before.iter().all(|known| known.id != row.id));
     Ok((count, rows))
 }
 
+/// The row of an `ON DUPLICATE KEY UPDATE`.
+enum Upserted {
+    /// It was inserted.
+    New(Operation),
+    /// It was there.
+    Met(Operation),
+}
+
 /// Runs an `ON DUPLICATE KEY UPDATE` of one row, which may meet any row by any unique index.
-fn upserted<C, T>(
-    inner: &mut C,
+async fn upserted<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     sources: Sources,
-) -> Result<(usize, Vec<Operation>), Failure>
+) -> Result<(usize, Upserted), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
-    task.can_be_appended_to()?;
     let qualifier = &task.writing.qualifier;
     let variable = |at: usize| format!("@promiscuous_key_{at}");
     let each = |part: &dyn Fn(usize, &str) -> String, between: &str| {
@@ -236,27 +256,29 @@ where
     };
     let forget = each(&|at, _| format!("{} := NULL", variable(at)), ", ");
     let forget = format!("DO {forget}, LAST_INSERT_ID(0)");
-    inner.execute_returning_count(&Text(&forget)).map_err(Failure::Unwritten)?;
+    session.count(&Text(&forget)).await.map_err(Failure::Unwritten)?;
     // Each key column is set to itself, and remembered.
     let remember = each(
         &|at, column| format!("{column} = IF(({} := {column}) IS NULL, {column}, {column})", variable(at)),
         ", ",
     );
     let suffix = format!("\n, {remember}");
-    let count =
-        inner.execute_returning_count(&Appended { source, suffix: &suffix }).map_err(Failure::Unwritten)?;
+    let count = session.count(&Appended { source, suffix: &suffix }).await.map_err(Failure::Unwritten)?;
     let same = each(&|at, column| format!("{column} = {}", variable(at)), " AND ");
-    let updated = find_where(inner, task, &same, Vec::new(), Lock::Yes)?;
-    if !updated.is_empty() {
-        let operations = updated.into_iter().map(|(_, operation)| operation).collect();
-        return Ok((count, all(operations, 1, task)?));
+    let mut met = find_where(session, task, &same, Vec::new(), Lock::Yes).await?;
+    if let Some((_, row)) = met.pop() {
+        return if met.is_empty() { Ok((count, Upserted::Met(row))) } else { Err(astray(task)) };
     }
     let keys = match sources {
         Sources::Known(keys) => keys,
-        Sources::Generated(partial, at) => numbered(inner, partial, at)?,
+        Sources::Generated(partial, at) => numbered(session, partial, at).await?,
         Sources::Unknown => return Err(astray(task)),
     };
-    Ok((count, all(find(inner, task, &keys, Lock::Yes)?, 1, task)?))
+    let mut new = find(session, task, &keys, Lock::Yes).await?;
+    match new.pop() {
+        Some(row) if new.is_empty() => Ok((count, Upserted::New(row))),
+        _ => Err(astray(task)),
+    }
 }
 
 fn met_another(task: &Task<'_, Mysql>) -> Failure {

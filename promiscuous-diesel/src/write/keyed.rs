@@ -12,9 +12,9 @@ use diesel::row::{Field, Row};
 use diesel::sql_types::Untyped;
 use promiscuous_core::operation::{Operation, OperationKind};
 
+use super::session::Session;
 use super::{Failure, Task, Written, astray, inserted};
 use crate::backend::Capturing;
-use crate::connection::Wrapped;
 use crate::statement::{Condition, Verb};
 
 /// Keys in one statement: databases limit the number of bound values.
@@ -103,13 +103,13 @@ pub(super) fn binds<T: QueryFragment<Mysql>>(source: &T) -> QueryResult<Vec<Valu
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) fn run<C, T>(
-    inner: &mut C,
+pub(crate) async fn run<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
-) -> Result<Written<C::Kept>, Failure>
+) -> Result<Written<S::Row>, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
     if task.writing.has_returning {
@@ -119,60 +119,60 @@ where
     }
     let (count, operations) = match &task.writing.verb {
         Verb::Insert { on_conflict, rows, keys } => {
-            inserted::run(inner, task, source, *on_conflict, *rows, keys)?
+            inserted::run(session, task, source, *on_conflict, *rows, keys).await?
         }
-        Verb::Update { condition } => updated(inner, task, source, condition)?,
-        Verb::Delete { condition } => deleted(inner, task, source, condition)?,
+        Verb::Update { condition } => updated(session, task, source, condition).await?,
+        Verb::Delete { condition } => deleted(session, task, source, condition).await?,
     };
     Ok(Written { rows: Vec::new(), visible: 0, count, operations })
 }
 
-fn updated<C, T>(
-    inner: &mut C,
+async fn updated<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     condition: &Condition,
 ) -> Result<(usize, Vec<Operation>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
     // Which row is known without asking. What compares equal may be another text (letter case, padding): the row is read back by
     // the same comparison.
     if let Some(key) = pinned(source, condition)? {
-        let count = inner.execute_returning_count(source).map_err(Failure::Unwritten)?;
+        let count = session.count(source).await.map_err(Failure::Unwritten)?;
         if count == 0 {
             return Ok((0, Vec::new()));
         }
-        let operations = find(inner, task, &[key], Lock::Yes)?;
+        let operations = find(session, task, &[key], Lock::Yes).await?;
         return if operations.len() == count { Ok((count, operations)) } else { Err(astray(task)) };
     }
-    let (keys, _) = matching(inner, task, source, condition)?;
+    let (keys, _) = matching(session, task, source, condition).await?;
     if keys.is_empty() {
         return Ok((0, Vec::new()));
     }
     let narrowed = narrowed(task, source, condition, &keys)?;
-    let count = inner.execute_returning_count(&narrowed).map_err(Failure::Unwritten)?;
-    let operations = find(inner, task, &keys, Lock::Yes)?;
+    let count = session.count(&narrowed).await.map_err(Failure::Unwritten)?;
+    let operations = find(session, task, &keys, Lock::Yes).await?;
     if operations.len() == keys.len() { Ok((count, operations)) } else { Err(astray(task)) }
 }
 
-fn deleted<C, T>(
-    inner: &mut C,
+async fn deleted<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     condition: &Condition,
 ) -> Result<(usize, Vec<Operation>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql> + QueryId,
 {
-    let (keys, operations) = matching(inner, task, source, condition)?;
+    let (keys, operations) = matching(session, task, source, condition).await?;
     if keys.is_empty() {
         return Ok((0, Vec::new()));
     }
     let narrowed = narrowed(task, source, condition, &keys)?;
-    let count = inner.execute_returning_count(&narrowed).map_err(Failure::Unwritten)?;
+    let count = session.count(&narrowed).await.map_err(Failure::Unwritten)?;
     if count == keys.len() { Ok((count, operations)) } else { Err(astray(task)) }
 }
 
@@ -185,35 +185,31 @@ fn pinned<T: QueryFragment<Mysql>>(source: &T, condition: &Condition) -> Result<
 
 /// The keys of the rows that a statement will write, locked for the rest of the transaction; and the operations where they are all
 /// that is to be told, because the rows will be gone.
-fn matching<C, T>(
-    inner: &mut C,
+async fn matching<S, T>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     source: &T,
     condition: &Condition,
 ) -> Result<(Vec<KeyValues>, Vec<Operation>), Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
     T: QueryFragment<Mysql>,
 {
-    let limited = condition.text.to_ascii_lowercase().contains("limit");
-    // One more than allowed is enough to know that there are too many.
-    let limit = match limited {
-        true => String::new(),
-        false => format!("\nLIMIT {}", task.settings.bulk_limit.saturating_add(1)),
-    };
     let select = Keyed {
+        // One more than allowed is enough to know that there are too many.
         sql: format!(
-            "SELECT {} FROM {} {}{limit}\nFOR UPDATE",
+            "SELECT {} FROM {} {}\nLIMIT {}\nFOR UPDATE",
             qualified(task, &task.names.key),
             task.writing.target,
-            condition.text
+            condition.text,
+            task.settings.bulk_limit.saturating_add(1)
         ),
         source: Some((source, condition.binds.clone())),
         values: Vec::new(),
     };
     let (mut keys, mut operations) = (Vec::new(), Vec::new());
-    for row in inner.load(select).map_err(Failure::Unwritten)? {
-        let row = row.map_err(Failure::Unwritten)?;
+    let found = session.load(&select, task.settings.bulk_limit).await;
+    for row in found.map_err(|stopped| Failure::Unwritten(stopped.error))? {
         keys.push((0..task.names.key.len()).map(|at| value(&row, at)).collect());
         task.within_limit(keys.len()).map_err(Failure::Unwritten)?;
         if task.kind() == OperationKind::Destroy {
@@ -243,9 +239,19 @@ fn narrowed<'s, T>(
             "its condition is not at its end: select the primary keys first, then write `WHERE … IN (…)`",
         )
     })?;
-    task.can_be_appended_to()?;
-    let (list, values) = one_of(task, keys);
-    let sql = format!("{prefix}\nWHERE {list}");
+    let (list, mut values) = one_of(task, keys);
+    let mut sql = format!("{prefix}\nWHERE {list}");
+    // They may have to be written in the order of the search, to avoid conflicts among themselves.
+    if condition.text.to_ascii_lowercase().contains("order by") {
+        let [column] = task.names.key.as_slice() else {
+            return Err(task.refused(
+                "with ORDER BY the rows cannot be selected first: select their primary keys, then write them one by one",
+            ));
+        };
+        let places = vec!["?"; keys.len()].join(", ");
+        sql.push_str(&format!("\nORDER BY FIELD({}.{column}, {places})", task.writing.qualifier));
+        values.extend(keys.iter().flatten().cloned());
+    }
     Ok(Keyed { source: Some((source, 0..condition.binds.start)), sql, values })
 }
 
@@ -280,16 +286,16 @@ pub(super) enum Lock {
 ///
 /// # Errors
 /// [`Failure::Uncaptured`].
-pub(super) fn find<C>(
-    inner: &mut C,
+pub(super) async fn find<S>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     keys: &[KeyValues],
     lock: Lock,
 ) -> Result<Vec<Operation>, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
 {
-    let found = find_with_keys(inner, task, keys, lock)?;
+    let found = find_with_keys(session, task, keys, lock).await?;
     Ok(found.into_iter().map(|(_, operation)| operation).collect())
 }
 
@@ -297,19 +303,19 @@ where
 ///
 /// # Errors
 /// [`Failure::Uncaptured`].
-pub(super) fn find_with_keys<C>(
-    inner: &mut C,
+pub(super) async fn find_with_keys<S>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     keys: &[KeyValues],
     lock: Lock,
 ) -> Result<Vec<(KeyValues, Operation)>, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
 {
     let mut found = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_AT_ONCE) {
         let (list, values) = one_of(task, keys);
-        found.extend(find_where(inner, task, &list, values, lock)?);
+        found.extend(find_where(session, task, &list, values, lock).await?);
     }
     let places: HashMap<&KeyValues, usize> = keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
     found.sort_by_key(|(key, _)| places.get(key).copied().unwrap_or(usize::MAX));
@@ -320,15 +326,15 @@ where
 ///
 /// # Errors
 /// [`Failure::Uncaptured`].
-pub(super) fn find_where<C>(
-    inner: &mut C,
+pub(super) async fn find_where<S>(
+    session: &mut S,
     task: &Task<'_, Mysql>,
     condition: &str,
     values: Vec<Value>,
     lock: Lock,
 ) -> Result<Vec<(KeyValues, Operation)>, Failure>
 where
-    C: Wrapped<Backend = Mysql>,
+    S: Session<Backend = Mysql>,
 {
     let mut columns = task.names.key.clone();
     columns.extend(task.names.columns.iter().cloned());
@@ -343,8 +349,8 @@ where
         values,
     };
     let mut found = Vec::new();
-    for row in inner.load(select).map_err(Failure::Uncaptured)? {
-        let row = row.map_err(Failure::Uncaptured)?;
+    let rows = session.load(&select, usize::MAX).await;
+    for row in rows.map_err(|stopped| Failure::Uncaptured(stopped.error))? {
         let key = (0..task.names.key.len()).map(|at| value(&row, at)).collect();
         found.push((key, task.operation(&row, 0)?));
     }

@@ -1,5 +1,6 @@
 //! Runs a write inside of a transaction and finds out what it did to each row (step 1 of the protocol's section 5).
 //!
+//! * `session`: what a write needs of a connection, blocking or not;
 //! * `returning`: the database tells;
 //! * `keyed`: MySQL and MariaDB do not: by keys, and read back;
 //! * `inserted`: how their new rows are found.
@@ -22,6 +23,7 @@ mod inserted;
 #[cfg(feature = "mysql")]
 pub(crate) mod keyed;
 pub(crate) mod returning;
+pub(crate) mod session;
 
 /// A write to be run.
 pub struct Task<'w, DB: PromiscuousBackend> {
@@ -86,18 +88,6 @@ impl<DB: PromiscuousBackend> Task<'_, DB> {
     /// Refuses the statement.
     pub fn refused(&self, advice: &str) -> Failure {
         Failure::Unwritten(refused(self.model, self.statement(), advice))
-    }
-
-    /// Refuses a text that cannot be made longer: what follows a semicolon is another statement, or nothing at all.
-    ///
-    /// # Errors
-    /// [`Failure::Unwritten`].
-    pub fn can_be_appended_to(&self) -> Result<(), Failure> {
-        match self.sql.contains(';') {
-            false => Ok(()),
-            true => Err(self
-                .refused("its text has a semicolon: leave it out, and bind values instead of writing them")),
-        }
     }
 
     /// What happened to the row whose primary key begins at column `first` of a result, followed by the attributes' columns.

@@ -3,9 +3,9 @@
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::row::Row;
 
+use super::session::{Session, Stopped};
 use super::{Failure, Task, Written};
 use crate::backend::PromiscuousBackend;
-use crate::connection::Wrapped;
 use crate::query::Appended;
 use crate::statement::Verb;
 
@@ -14,51 +14,31 @@ use crate::statement::Verb;
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) fn run<DB, C, T>(
-    inner: &mut C,
+pub(crate) async fn run<DB, S, T>(
+    session: &mut S,
     task: &Task<'_, DB>,
     source: &T,
-) -> Result<Written<C::Kept>, Failure>
+) -> Result<Written<S::Row>, Failure>
 where
     DB: PromiscuousBackend,
-    C: Wrapped<Backend = DB>,
+    S: Session<Backend = DB>,
     T: QueryFragment<DB> + QueryId,
 {
-    task.can_be_appended_to()?;
     let keys = task.model.table.primary_key.len();
     let (list, added) = match task.writing.verb {
         Verb::Delete { .. } => (&task.names.keys, keys),
         _ => (&task.names.keys_and_columns, keys + task.model.columns.len()),
     };
     let before = if task.writing.has_returning { "," } else { " RETURNING" };
-    // On a line of its own: the text may end in a comment.
-    let suffix = format!("\n{before} {list}");
-    let rows = fetch(inner, task, &Appended { source, suffix: &suffix })?;
+    let suffix = format!("{before} {list}");
+    let statement = Appended { source, suffix: &suffix };
+    // A statement that fails has done nothing; one that has returned a row has done everything.
+    let rows = session.load(&statement, task.settings.bulk_limit).await.map_err(|stopped| match stopped {
+        Stopped { error, begun: false } => Failure::Unwritten(error),
+        Stopped { error, begun: true } => Failure::Uncaptured(error),
+    })?;
+    task.within_limit(rows.len()).map_err(Failure::Uncaptured)?;
     let visible = rows.first().map_or(0, |row| row.field_count().saturating_sub(added));
     let operations = rows.iter().map(|row| task.operation(row, visible)).collect::<Result<Vec<_>, _>>()?;
     Ok(Written { visible, count: rows.len(), operations, rows })
-}
-
-fn fetch<DB, C, T>(
-    inner: &mut C,
-    task: &Task<'_, DB>,
-    statement: &Appended<'_, T>,
-) -> Result<Vec<C::Kept>, Failure>
-where
-    DB: PromiscuousBackend,
-    C: Wrapped<Backend = DB>,
-    T: QueryFragment<DB> + QueryId,
-{
-    let mut keeper = C::Keeper::default();
-    let mut rows = Vec::new();
-    for row in inner.load(statement).map_err(Failure::Unwritten)? {
-        // A statement that fails has done nothing; one that has returned a row has done everything.
-        let row = row.map_err(|error| match rows.is_empty() {
-            true => Failure::Unwritten(error),
-            false => Failure::Uncaptured(error),
-        })?;
-        rows.push(C::keep(row, &mut keeper));
-        task.within_limit(rows.len()).map_err(Failure::Uncaptured)?;
-    }
-    Ok(rows)
 }

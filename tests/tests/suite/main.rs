@@ -13,3 +13,4 @@ mod replica;
 mod unseen;
 mod version_stores;
 mod wire_format;
+mod wire_texts;

@@ -1,5 +1,6 @@
 //! What works the same on every database.
 
+mod belongings;
 mod endings;
 mod reads;
 mod transactions;
@@ -33,6 +34,6 @@ fn outbox(bakery: &Bakery<Inner>) -> i64 {
 fn bake(bakery: &mut Bakery<Inner>, names: &[&str]) {
     for name in names {
         let new = NewCake { name: (*name).into(), ..NewCake::default() };
-        diesel::insert_into(cake::table).values(new).execute(bakery.db.plain()).unwrap();
+        diesel::insert_into(cake::table).values(new).execute(bakery.db.inner()).unwrap();
     }
 }

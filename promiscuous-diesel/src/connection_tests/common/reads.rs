@@ -10,7 +10,7 @@ use crate::{Context, Promiscuous};
 fn stocked() -> Option<Bakery<Inner>> {
     let mut bakery = bakery()?;
     bake(&mut bakery, &["one", "two"]);
-    let plain = bakery.db.plain();
+    let plain = bakery.db.inner();
     for (id, name, cake_id) in [("7", "kiwi", Some(1)), ("8", "fig", None)] {
         let values = (fruit::id.eq(id), fruit::name.eq(name), fruit::cake_id.eq(cake_id));
         diesel::insert_into(fruit::table).values(values).execute(plain).unwrap();
@@ -60,6 +60,21 @@ fn rows_are_remembered_however_they_are_read() {
 }
 
 #[test]
+fn rows_of_raw_queries_are_remembered_by_the_names_of_their_columns() {
+    let Some(mut bakery) = stocked() else { return };
+    let context = Context::new("test");
+    bakery.db.set_context(Some(context.clone()));
+    let all: Vec<CakeFilling> =
+        diesel::sql_query("SELECT * FROM cake_filling WHERE amount > 0").load(&mut bakery.db).unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(taken(&context), ["cake_filling/1,1"]);
+    let all: Vec<Fruit> =
+        diesel::sql_query("SELECT name, cake_id, id FROM fruit").load(&mut bakery.db).unwrap();
+    assert_eq!(all.len(), 2);
+    assert_eq!(taken(&context), ["fruit/7", "fruit/8"]);
+}
+
+#[test]
 fn an_iterator_remembers_only_the_rows_that_it_has_given() {
     let Some(mut bakery) = stocked() else { return };
     let context = Context::new("test");
@@ -83,7 +98,7 @@ fn a_read_of_which_the_rows_are_not_known_still_works() {
     let names: Vec<String> = cake::table.select(cake::name).order(cake::id).load(db).unwrap();
     assert_eq!(names, ["one", "two"]);
     let with_fruit = cake::table.filter(diesel::dsl::exists(fruit::table.filter(fruit::name.eq("kiwi"))));
-    assert_eq!(with_fruit.count().execute(db).is_ok(), true);
+    assert!(with_fruit.count().execute(db).is_ok());
     assert_eq!(taken(&context), [""; 0]);
 }
 

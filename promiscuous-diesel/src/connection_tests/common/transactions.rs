@@ -135,7 +135,7 @@ fn two_connections_that_want_one_row_publish_it_in_the_order_of_their_commits() 
         == promiscuous_core::database::Dialect::Sqlite
     {
         for db in &mut others {
-            diesel::connection::SimpleConnection::batch_execute(db.plain(), wait).unwrap();
+            diesel::connection::SimpleConnection::batch_execute(db.inner(), wait).unwrap();
         }
     }
     std::thread::scope(|scope| {

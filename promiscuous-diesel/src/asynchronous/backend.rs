@@ -1,0 +1,89 @@
+//! Where the databases differ when a write is captured asynchronously.
+
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::query_builder::QueryFragment;
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::sql_types::TypeMetadata;
+use futures_util::future::BoxFuture;
+
+use super::AsyncWrapped;
+use super::collected::{Collected, Query};
+use super::kept::KeptRow;
+use super::session::Waiting;
+use crate::backend::PromiscuousBackend;
+use crate::write::{Failure, Task, Written};
+
+/// A backend that `diesel-async` speaks to by itself: PostgreSQL, MySQL and MariaDB.
+pub trait AsyncBackend:
+    PromiscuousBackend
+    + for<'b> Backend<BindCollector<'b> = RawBytesBindCollector<Self>>
+    + TypeMetadata<TypeMetadata: Send + Sync + Clone + std::fmt::Debug>
+{
+    /// Whether the driver can send another statement after it was not asked for the answer to the last one any more. Otherwise it
+    /// would take that answer for the next one's.
+    #[doc(hidden)]
+    const SURVIVES_CANCELLATION: bool;
+
+    /// A value that outlives its row.
+    #[doc(hidden)]
+    type Value: Send + Sync + 'static;
+
+    /// Types that the statement binds and that the database has to be asked for.
+    #[doc(hidden)]
+    type Custom: Default + Send + Sync + 'static;
+
+    /// What the database has been asked for already.
+    #[doc(hidden)]
+    type Known: Default + Send + Sync + 'static;
+
+    /// Copies a value.
+    #[doc(hidden)]
+    fn keep(value: Self::RawValue<'_>) -> Self::Value;
+
+    /// The value as Diesel wants it.
+    #[doc(hidden)]
+    fn lend(value: &Self::Value) -> Self::RawValue<'_>;
+
+    /// Collects the values that a statement binds.
+    ///
+    /// # Errors
+    /// Diesel's.
+    #[doc(hidden)]
+    fn binds<T: QueryFragment<Self>>(source: &T) -> QueryResult<(RawBytesBindCollector<Self>, Self::Custom)>;
+
+    /// Asks the database for what is missing.
+    ///
+    /// # Errors
+    /// The database's, and that a type cannot be resolved.
+    #[doc(hidden)]
+    fn resolve<'f, C>(
+        inner: &'f mut Waiting<C>,
+        collected: Collected<Self>,
+        known: &'f mut Self::Known,
+    ) -> BoxFuture<'f, QueryResult<Query<Self>>>
+    where
+        C: AsyncWrapped<Backend = Self>;
+
+    /// Runs a published write inside of a transaction, and finds out what it did to each row.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    #[doc(hidden)]
+    fn run_async<'f, C>(
+        inner: &'f mut Waiting<C>,
+        task: &'f Task<'f, Self>,
+        source: &'f Query<Self>,
+    ) -> BoxFuture<'f, Result<Written<KeptRow<Self>>, Failure>>
+    where
+        C: AsyncWrapped<Backend = Self>;
+
+    /// Whether the transaction that Diesel believes in is really open.
+    ///
+    /// # Errors
+    /// The database's.
+    #[doc(hidden)]
+    fn is_in_transaction<C>(inner: &mut Waiting<C>) -> BoxFuture<'_, QueryResult<bool>>
+    where
+        C: AsyncWrapped<Backend = Self>;
+}

@@ -1,0 +1,172 @@
+//! Statements of SQLite, and what is planned for them.
+
+/// Statement and plan.
+pub(in crate::statement) const STATEMENTS: &[(&str, &str)] = &[
+    // What Diesel writes.
+    ("INSERT INTO `users` (`name`) VALUES (?)", "insert 1 [database] into users = `users`"),
+    (
+        "INSERT INTO `users` (`name`) VALUES (?) RETURNING `users`.`id`",
+        "insert 1 [database] into users = `users`, returning",
+    ),
+    ("INSERT INTO `users` (`id`, `name`) VALUES (?, ?), (?, ?)", "insert 2 [$0 $2] into users = `users`"),
+    ("INSERT INTO `users` DEFAULT VALUES", "insert 1 [database] into users = `users`"),
+    (
+        "INSERT OR IGNORE INTO `users` (`id`, `name`) VALUES (?, ?)",
+        "insert-or-ignore 1 [$0] into users = `users`",
+    ),
+    ("INSERT OR REPLACE INTO `users` (`id`, `name`) VALUES (?, ?)", "no users: REPLACE"),
+    ("REPLACE INTO `users` (`id`, `name`) VALUES (?, ?)", "no users: REPLACE"),
+    ("REPLACE INTO `teams` (`id`, `name`) VALUES (?, ?)", "pass"),
+    (
+        "INSERT INTO `users` (`id`, `name`) VALUES (?, ?) ON CONFLICT (`id`) DO UPDATE SET `name` = excluded.`name`",
+        "upsert 1 [$0] into users = `users`",
+    ),
+    (
+        "INSERT INTO `users` (`id`, `name`) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        "insert-or-ignore 1 [$0] into users = `users`",
+    ),
+    (
+        "INSERT INTO `users` (`id`, `name`) VALUES (?, ?) ON CONFLICT (`name`) WHERE `secret` > ? DO UPDATE SET `name` = ?",
+        "upsert 1 [$0] into users = `users`",
+    ),
+    (
+        "INSERT INTO `users` (`name`) SELECT `teams`.`name` FROM `teams` WHERE 1=1",
+        "insert ? [] into users = `users`",
+    ),
+    ("INSERT INTO `links` (`user_id`, `team_id`) VALUES (?, ?)", "insert 1 [$0+$1] into links = `links`"),
+    (
+        "UPDATE `users` SET `name` = ? WHERE (`users`.`id` = ?)",
+        "update <WHERE (`users`.`id` = ?2)> $1..2 pinned [1] users = `users`",
+    ),
+    (
+        "UPDATE `users` SET `name` = ?, `email` = ? WHERE ((`users`.`name` = ?) OR (`users`.`id` = ?)) RETURNING `users`.`id`",
+        "update <WHERE ((`users`.`name` = ?3) OR (`users`.`id` = ?4))> $2..4 users = `users`, returning",
+    ),
+    ("UPDATE `users` SET `secret` = ? WHERE (`users`.`id` = ?)", "pass"),
+    (
+        "UPDATE `links` SET `note` = ? WHERE ((`links`.`user_id` = ?) AND (`links`.`team_id` = ?))",
+        "update <WHERE ((`links`.`user_id` = ?2) AND (`links`.`team_id` = ?3))> $1..3 pinned [1, 2] links = `links`",
+    ),
+    (
+        "DELETE FROM `users` WHERE (`users`.`id` = ?)",
+        "delete <WHERE (`users`.`id` = ?1)> $0..1 pinned [0] users = `users`",
+    ),
+    (
+        "DELETE FROM `users` WHERE `users`.`id` IN (?, ?)",
+        "delete <WHERE `users`.`id` IN (?1, ?2)> $0..2 users = `users`",
+    ),
+    ("SELECT `users`.`id`, `users`.`name` FROM `users` WHERE (`users`.`id` = ?) LIMIT ?", "read users@0"),
+    (
+        "SELECT `users`.`name`, `users`.`id` FROM (`users` INNER JOIN `posts` ON (`posts`.`user_id` = `users`.`id`))",
+        "read users@1 posts@?",
+    ),
+    ("SELECT `users`.`id` FROM `users` UNION SELECT `users`.`id` FROM `users`", "read users@0"),
+    // By hand.
+    ("INSERT INTO users VALUES (NULL, ?)", "insert 1 [other] into users = users"),
+    ("INSERT OR ABORT INTO users (id) VALUES (?2)", "insert 1 [$1] into users = users"),
+    ("INSERT OR FAIL INTO users (name) VALUES (?), (?)", "no users: INSERT OR FAIL"),
+    ("INSERT OR ROLLBACK INTO users (name) VALUES (?)", "no table: INSERT OR ROLLBACK"),
+    ("INSERT OR ROLLBACK INTO teams (name) VALUES (?)", "no table: INSERT OR ROLLBACK"),
+    ("INSERT INTO users (name) VALUES (:name)", "no users: INSERT"),
+    ("INSERT INTO main.users (name) VALUES (?)", "insert 1 [database] into users = main.users"),
+    ("INSERT INTO other.users (name) VALUES (?)", "insert 1 [database] into users = other.users"),
+    ("INSERT INTO 'users' (name) VALUES (?)", "no users: INSERT that cannot be read (its form is not known)"),
+    ("INSERT INTO [users] (name) VALUES (?)", "insert 1 [database] into users = [users]"),
+    (r#"INSERT INTO "USERS" (name) VALUES (?)"#, r#"insert 1 [database] into users = "USERS""#),
+    (
+        "INSERT INTO users (name) VALUES (?) ON CONFLICT (id) DO UPDATE SET name = 'a' ON CONFLICT (name) DO NOTHING",
+        "no users: INSERT that cannot be read (its form is not known)",
+    ),
+    ("WITH x AS (SELECT 1) INSERT INTO users (name) SELECT 'x' FROM x", "insert ? [] into users = users"),
+    (
+        "WITH x AS (SELECT 1) REPLACE INTO users (name) SELECT 'x' FROM x",
+        "no users: REPLACE that cannot be read (its form is not known)",
+    ),
+    ("UPDATE OR REPLACE users SET name = ? WHERE id = ?", "no users: UPDATE OR REPLACE"),
+    ("UPDATE OR REPLACE users SET secret = ? WHERE id = ?", "no users: UPDATE OR REPLACE"),
+    (
+        "UPDATE OR IGNORE users SET name = ? WHERE id = ?",
+        "update <WHERE id = ?2> $1..2 pinned [1] users = users",
+    ),
+    ("UPDATE OR FAIL users SET name = ?", "no users: UPDATE OR FAIL"),
+    ("UPDATE OR ROLLBACK users SET name = ?", "no table: UPDATE OR ROLLBACK"),
+    (
+        "UPDATE users SET name = ? FROM teams WHERE teams.user_id = users.id",
+        "no users: UPDATE of several tables",
+    ),
+    ("UPDATE users SET name = ?3 WHERE id = ?1", "update <WHERE id = ?1> $0..1 pinned [0] users = users"),
+    ("UPDATE users SET name = @a WHERE id = ?", "no users: UPDATE"),
+    (
+        "UPDATE users AS u SET name = ? WHERE u.id = ?",
+        "update <WHERE u.id = ?2> $1..2 pinned [1] users = users AS u as u",
+    ),
+    (
+        "UPDATE users INDEXED BY i SET name = ?",
+        "no users: UPDATE that cannot be read (its form is not known)",
+    ),
+    (
+        "UPDATE users SET name = 'x' ORDER BY id LIMIT 1",
+        "no users: UPDATE that cannot be read (its form is not known)",
+    ),
+    ("UPDATE users SET rowid = 4", "no users: UPDATE"),
+    ("UPDATE teams SET name = (SELECT name FROM users)", "pass"),
+    ("DELETE FROM users WHERE id = ? -- ; the end", "no users: DELETE"),
+    ("DELETE FROM users /* the end", "no users: DELETE"),
+    (
+        "DELETE FROM users WHERE name = 'it''s' AND id = ?",
+        "delete <WHERE name = 'it''s' AND id = ?1> $0..1 users = users",
+    ),
+    ("DELETE FROM users WHERE ? = id", "delete <WHERE ?1 = id> $0..1 pinned [0] users = users"),
+    ("DELETE FROM users LIMIT 1", "no users: DELETE with LIMIT"),
+    (r#"DELETE FROM "teams" WHERE name = "users""#, "pass"),
+    ("DELETE FROM teams WHERE id IN (SELECT id FROM users)", "pass"),
+    (
+        "WITH d AS (SELECT 1 AS id) DELETE FROM users WHERE id IN d",
+        "no users: DELETE that cannot be read (its form is not known)",
+    ),
+    (
+        "WITH d AS (SELECT 1 AS id) DELETE FROM users WHERE id = ?",
+        "delete <WHERE id = ?1> $0..1 pinned [0] users = users",
+    ),
+    ("SELECT * FROM users", "read users@*"),
+    ("SELECT id FROM users WHERE name GLOB 'a*' AND json ->> '$.x' IS NOT NULL", "read users@0"),
+    ("SELECT replace(name, 'a', 'b') FROM users", "read users@?"),
+    ("VALUES (1)", "pass"),
+    // Other statements.
+    ("BEGIN IMMEDIATE", "no table: BEGIN"),
+    ("END TRANSACTION", "no table: END"),
+    ("SAVEPOINT x", "no table: SAVEPOINT"),
+    ("ROLLBACK TO x", "no table: ROLLBACK"),
+    ("PRAGMA foreign_keys = ON", "pass"),
+    ("PRAGMA writable_schema = ON", "no table: PRAGMA writable_schema"),
+    ("PRAGMA table_info(users)", "pass"),
+    ("ATTACH 'x.db' AS other", "pass"),
+    ("VACUUM", "pass"),
+    ("REINDEX users", "pass"),
+    ("ANALYZE", "pass"),
+    ("EXPLAIN DELETE FROM users", "pass"),
+    ("EXPLAIN QUERY PLAN SELECT * FROM users", "pass"),
+    ("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)", "pass"),
+    ("CREATE TABLE users_2 AS SELECT * FROM users", "pass"),
+    ("CREATE TABLE users AS SELECT * FROM teams", "no users: CREATE TABLE … AS"),
+    ("CREATE TRIGGER t AFTER INSERT ON teams BEGIN DELETE FROM users; END", "pass"),
+    (
+        "CREATE TEMP TRIGGER t AFTER INSERT ON teams BEGIN DELETE FROM users; SELECT CASE 1 WHEN 1 THEN 2 END; END; DELETE FROM users",
+        "no users: DELETE in a script",
+    ),
+    ("CREATE VIRTUAL TABLE f USING fts5(name, content=users)", "pass"),
+    ("ALTER TABLE users RENAME TO members", "pass"),
+    ("DROP TABLE users", "pass"),
+    ("TRUNCATE users", "no users: TRUNCATE"),
+    (
+        "MERGE INTO users USING teams ON 1 WHEN MATCHED THEN DELETE",
+        "no users: DELETE inside of another statement",
+    ),
+    ("UPDATE sqlite_schema SET sql = 'users'", "pass"),
+    ("DELETE FROM users; DELETE FROM teams", "no users: DELETE in a script"),
+    ("INSERT OR REPLACE INTO teams (name) SELECT name FROM users", "pass"),
+    (
+        "INSERT INTO users (id, name) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET rowid = 7",
+        "no users: INSERT with an update on a conflict",
+    ),
+];
