@@ -9,8 +9,9 @@ use sea_orm::{
 
 use super::step::Model;
 use crate::databases::{Kind, connect};
+use crate::entities::everything::{moment, plain};
 use crate::entities::subscribing::{VIOLATION, applied};
-use crate::entities::{everything, keyed, subscribing};
+use crate::entities::{keyed, subscribing};
 use crate::until;
 
 /// How long something that must happen may take, with other tests beside it.
@@ -118,7 +119,8 @@ impl Eyes {
             Model::Thing => shown(keyed::thing::Entity, db, exactly).await,
             Model::Pair => shown(keyed::pair::Entity, db, exactly).await,
             Model::Day => shown(keyed::day::Entity, db, exactly).await,
-            Model::Everything => shown(everything::Entity, db, exactly).await,
+            Model::Plain => shown(plain::Entity, db, exactly).await,
+            Model::Moment => shown(moment::Entity, db, exactly).await,
             Model::Note => panic!("Notes are nobody else's business."),
         }
     }

@@ -10,8 +10,10 @@
 //! * [`stack`]: the adapters, the databases, and what an app is made of;
 //! * [`tables`]: the tables of every model;
 //! * [`eyes`]: what the harness sees of an app's database;
-//! * [`seaorm`]: the steps in SeaORM.
+//! * [`seaorm`]: the steps in SeaORM;
+//! * [`diesel`]: the steps in Diesel.
 
+pub mod diesel;
 pub mod eyes;
 pub mod seaorm;
 pub mod stack;

@@ -1,6 +1,7 @@
 //! The adapters, the databases, and what an app is made of.
 
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use promiscuous_core::error::Error;
 use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_core::subscriber::Subscriber;
 
+use super::diesel::{mariadb, postgres, sqlite};
 use super::seaorm;
 use super::step::{Failure, Step};
 use crate::databases::Kind;
@@ -19,6 +21,8 @@ use crate::databases::Kind;
 pub enum Adapter {
     /// `promiscuous-seaorm`.
     SeaOrm,
+    /// `promiscuous-diesel`.
+    Diesel,
 }
 
 /// An adapter on a database.
@@ -36,10 +40,20 @@ impl Stack {
     pub const SEAORM_POSTGRES: Self = Self::new(Adapter::SeaOrm, Kind::Postgres);
     pub const SEAORM_MARIADB: Self = Self::new(Adapter::SeaOrm, Kind::MariaDb);
     pub const SEAORM_SQLITE: Self = Self::new(Adapter::SeaOrm, Kind::Sqlite);
+    pub const DIESEL_POSTGRES: Self = Self::new(Adapter::Diesel, Kind::Postgres);
+    pub const DIESEL_MARIADB: Self = Self::new(Adapter::Diesel, Kind::MariaDb);
+    pub const DIESEL_SQLITE: Self = Self::new(Adapter::Diesel, Kind::Sqlite);
 }
 
 /// Every adapter on every database.
-pub const ALL: [Stack; 3] = [Stack::SEAORM_POSTGRES, Stack::SEAORM_MARIADB, Stack::SEAORM_SQLITE];
+pub const ALL: [Stack; 6] = [
+    Stack::SEAORM_POSTGRES,
+    Stack::SEAORM_MARIADB,
+    Stack::SEAORM_SQLITE,
+    Stack::DIESEL_POSTGRES,
+    Stack::DIESEL_MARIADB,
+    Stack::DIESEL_SQLITE,
+];
 
 /// What an app is made of.
 #[derive(Clone)]
@@ -128,8 +142,11 @@ impl Stack {
 
     /// Creates the promiscuous tables in a database.
     pub async fn migrate(self, config: &Config, url: &str) {
-        match self.adapter {
-            Adapter::SeaOrm => seaorm::migrate(config, url).await,
+        match (self.adapter, self.kind) {
+            (Adapter::SeaOrm, _) => seaorm::migrate(config, url).await,
+            (Adapter::Diesel, Kind::Postgres) => postgres::app::migrate(config, url).await,
+            (Adapter::Diesel, Kind::MariaDb) => mariadb::app::migrate(config, url).await,
+            (Adapter::Diesel, Kind::Sqlite) => sqlite::app::migrate(config, url).await,
         }
     }
 
@@ -138,30 +155,42 @@ impl Stack {
     /// # Errors
     /// When the app refuses to start.
     pub async fn start(self, blueprint: &Blueprint) -> Result<Arc<dyn App>, Error> {
-        match self.adapter {
-            Adapter::SeaOrm => seaorm::start(blueprint).await,
+        match (self.adapter, self.kind) {
+            (Adapter::SeaOrm, _) => seaorm::start(blueprint).await,
+            (Adapter::Diesel, Kind::Postgres) => postgres::app::start(blueprint).await,
+            (Adapter::Diesel, Kind::MariaDb) => mariadb::app::start(blueprint).await,
+            (Adapter::Diesel, Kind::Sqlite) => sqlite::app::start(blueprint).await,
         }
     }
 
     /// Runs the `promiscuous` command of an app with these models.
-    pub fn command(self, publishes: &[String], subscribes: &[(String, String)]) -> std::process::ExitCode {
-        match self.adapter {
-            Adapter::SeaOrm => seaorm::command(publishes, subscribes),
+    pub fn command(self, publishes: &[String], subscribes: &[(String, String)]) -> ExitCode {
+        match (self.adapter, self.kind) {
+            (Adapter::SeaOrm, _) => seaorm::command(publishes, subscribes),
+            (Adapter::Diesel, Kind::Postgres) => postgres::app::command(publishes, subscribes),
+            (Adapter::Diesel, Kind::MariaDb) => mariadb::app::command(publishes, subscribes),
+            (Adapter::Diesel, Kind::Sqlite) => sqlite::app::command(publishes, subscribes),
         }
     }
 
     /// The adapter's ways of reading, each with the keys that it reads of users 1 and 2, the message 11 of user 1, and the
     /// counter 5, when the counter 5 is written afterwards.
-    pub fn ways_of_reading(self) -> &'static [Way] {
-        match self.adapter {
-            Adapter::SeaOrm => seaorm::reading::WAYS,
+    pub fn ways_of_reading(self) -> Vec<Way> {
+        match (self.adapter, self.kind) {
+            (Adapter::SeaOrm, _) => seaorm::reading::WAYS.to_vec(),
+            (Adapter::Diesel, Kind::Postgres) => postgres::reading::ways(),
+            (Adapter::Diesel, Kind::MariaDb) => mariadb::reading::ways(),
+            (Adapter::Diesel, Kind::Sqlite) => sqlite::reading::ways(),
         }
     }
 
     /// The adapter's ways of writing, each with the messages that it publishes.
     pub fn ways_of_writing(self) -> Vec<Way> {
-        match self.adapter {
-            Adapter::SeaOrm => seaorm::writing::WAYS.to_vec(),
+        match (self.adapter, self.kind) {
+            (Adapter::SeaOrm, _) => seaorm::writing::WAYS.to_vec(),
+            (Adapter::Diesel, Kind::Postgres) => postgres::writing::ways(),
+            (Adapter::Diesel, Kind::MariaDb) => mariadb::writing::ways(),
+            (Adapter::Diesel, Kind::Sqlite) => sqlite::writing::ways(),
         }
     }
 
@@ -169,6 +198,7 @@ impl Stack {
     pub fn claimed_endpoint(self) -> &'static str {
         match self.adapter {
             Adapter::SeaOrm => "conduct/claimed",
+            Adapter::Diesel => "conduct/claimed_by_diesel",
         }
     }
 
@@ -176,6 +206,8 @@ impl Stack {
     pub fn cancels(self) -> bool {
         match self.adapter {
             Adapter::SeaOrm => true,
+            // A thread that waits for the database waits.
+            Adapter::Diesel => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::entities::everything;
+use crate::entities::everything::{moment, plain};
 
 /// The models of the tests. [`Row`] says what they look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,10 @@ pub enum Model {
     Pair,
     /// A key of a date and a moment.
     Day,
-    /// All types of columns.
-    Everything,
+    /// All types of columns but dates and times.
+    Plain,
+    /// Dates and times.
+    Moment,
 }
 
 impl Model {
@@ -52,16 +54,14 @@ impl Model {
             Model::Thing => "things",
             Model::Pair => "pairs",
             Model::Day => "days",
-            Model::Everything => "everything",
+            Model::Plain => "plains",
+            Model::Moment => "moments",
         }
     }
 
     /// The last part of its endpoint.
     pub fn endpoint(self) -> &'static str {
-        match self {
-            Model::Everything => "everything",
-            other => other.table().trim_end_matches('s'),
-        }
+        self.table().trim_end_matches('s')
     }
 }
 
@@ -123,7 +123,8 @@ pub enum Row {
         at: DateTime<Utc>,
         note: String,
     },
-    Everything(Box<everything::Model>),
+    Plain(Box<plain::Model>),
+    Moment(Box<moment::Model>),
 }
 
 /// Which row.
@@ -166,8 +167,8 @@ pub enum Step {
     NoteAllThings(String),
     /// Gives the days at this moment this note, in one statement.
     NoteDaysAt(DateTime<Utc>, String),
-    /// Sets what may be NULL of a row of all types to NULL.
-    ClearEverything(i64),
+    /// Sets what may be NULL of a row of plain or moment columns to NULL.
+    Clear(Model, i64),
     /// Reads one row by its key, which may not exist.
     Find(Model, i64),
     /// Reads a user, and inserts a message of his in the state that was read.

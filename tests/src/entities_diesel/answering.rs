@@ -1,7 +1,8 @@
 //! What an app in the middle of a chain keeps: it answers each user that arrives with a message of its own, which it publishes.
 
 use diesel::prelude::*;
-use promiscuous_diesel::{Callbacks, Subscribe, subscription};
+use promiscuous_diesel::subscription::{self, CallbackResult};
+use promiscuous_diesel::{Callbacks, Subscribe};
 
 use super::on_each;
 use super::publishing::Message;
@@ -40,8 +41,9 @@ macro_rules! callbacks {
                 _: Option<&Self>,
                 user: &Self,
                 connection: &mut subscription::Connection<$backend>,
-            ) -> QueryResult<()> {
-                diesel::insert_into(messages::table).values(user.answer()).execute(connection).map(drop)
+            ) -> CallbackResult {
+                diesel::insert_into(messages::table).values(user.answer()).execute(connection)?;
+                Ok(())
             }
         }
     };

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -11,7 +12,10 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Binary, Integer, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 use promiscuous_diesel::{Attribute, IdPart};
+use sea_orm::prelude::Decimal;
 use uuid::Uuid;
+
+use crate::entities::everything;
 
 /// A UUID in sixteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow, Attribute, IdPart)]
@@ -137,4 +141,62 @@ where
             _ => Err("no level".into()),
         }
     }
+}
+
+/// How a database's model keeps a value that a test gives it.
+pub trait Kept<T> {
+    /// The same value.
+    fn kept(value: T) -> Self;
+}
+
+impl<T, K: Kept<T>> Kept<Option<T>> for Option<K> {
+    fn kept(value: Option<T>) -> Self {
+        value.map(K::kept)
+    }
+}
+
+macro_rules! as_they_are {
+    ($($type:ty),*) => {$(
+        impl Kept<$type> for $type {
+            fn kept(value: $type) -> Self {
+                value
+            }
+        }
+    )*};
+}
+
+as_they_are!(bool, i16, i32, i64, f32, f64, String, Vec<u8>, Uuid, serde_json::Value);
+as_they_are!(NaiveDate, NaiveTime, NaiveDateTime, DateTime<Utc>);
+as_they_are!(time::Date, time::Time, time::PrimitiveDateTime, time::OffsetDateTime);
+
+macro_rules! kept {
+    ($($from:ty => $to:ty: |$value:ident| $kept:expr;)*) => {$(
+        impl Kept<$from> for $to {
+            fn kept($value: $from) -> Self {
+                $kept
+            }
+        }
+    )*};
+}
+
+kept! {
+    Decimal => BigDecimal: |v| v.to_string().parse().expect("A decimal is a decimal.");
+    Uuid => Guid: |v| Self(v);
+    DateTime<Utc> => Moment: |v| Self(v);
+    DateTime<FixedOffset> => DateTime<Utc>: |v| v.to_utc();
+    DateTime<FixedOffset> => Moment: |v| Self(v.to_utc());
+    time::Time => NaiveTime: |v| NaiveTime::from_hms_nano_opt(v.hour().into(), v.minute().into(), v.second().into(), v.nanosecond())
+        .expect("A time is a time.");
+    time::PrimitiveDateTime => NaiveDateTime: |v| <Moment as Kept<_>>::kept(v.assume_utc()).0.naive_utc();
+    time::OffsetDateTime => Moment: |v| Self(
+        DateTime::from_timestamp(v.unix_timestamp(), v.nanosecond()).expect("A moment is a moment."),
+    );
+    everything::Color => Color: |v| match v {
+        everything::Color::Red => Self::Red,
+        everything::Color::Blue => Self::Blue,
+    };
+    everything::Level => Level: |v| match v {
+        everything::Level::Low => Self::Low,
+        everything::Level::High => Self::High,
+    };
 }

@@ -2,7 +2,8 @@
 //! causes were applied before.
 
 use diesel::prelude::*;
-use promiscuous_diesel::{Callbacks, Subscribe, subscription};
+use promiscuous_diesel::subscription::{self, CallbackResult};
+use promiscuous_diesel::{Callbacks, Subscribe};
 
 use super::on_each;
 use super::publishing::schema::{comments, counters, friendships, messages, photos};
@@ -102,18 +103,19 @@ macro_rules! callbacks {
         const _: () = {
             type Connection = subscription::Connection<$backend>;
 
-            fn log(connection: &mut Connection, kind: &str, object: i64, value: i64) -> QueryResult<()> {
+            fn log(connection: &mut Connection, kind: &str, object: i64, value: i64) -> CallbackResult {
                 let line = (
                     applied::kind.eq(kind),
                     applied::object.eq(object),
                     applied::value.eq(value),
                     applied::process.eq(i64::from(std::process::id())),
                 );
-                diesel::insert_into(applied::table).values(line).execute(connection).map(drop)
+                diesel::insert_into(applied::table).values(line).execute(connection)?;
+                Ok(())
             }
 
             impl Callbacks<$backend> for User {
-                fn after_save(_: Option<&Self>, user: &Self, connection: &mut Connection) -> QueryResult<()> {
+                fn after_save(_: Option<&Self>, user: &Self, connection: &mut Connection) -> CallbackResult {
                     if user.name == SLOW {
                         std::thread::sleep(SLOW_FOR);
                     }
@@ -126,7 +128,7 @@ macro_rules! callbacks {
                     _: Option<&Self>,
                     message: &Self,
                     connection: &mut Connection,
-                ) -> QueryResult<()> {
+                ) -> CallbackResult {
                     let user = users::table.find(message.user_id).select(users::revision);
                     let revision: Option<i64> = user.first(connection).optional()?;
                     let violated = match message.text.as_str() {
@@ -146,7 +148,7 @@ macro_rules! callbacks {
                     _: Option<&Self>,
                     comment: &Self,
                     connection: &mut Connection,
-                ) -> QueryResult<()> {
+                ) -> CallbackResult {
                     let message = messages::table.find(comment.message_id).select(messages::id);
                     let message: Option<i64> = message.first(connection).optional()?;
                     if comment.text == CHECKED && message.is_none() {
@@ -161,11 +163,11 @@ macro_rules! callbacks {
                     _: Option<&Self>,
                     counter: &Self,
                     connection: &mut Connection,
-                ) -> QueryResult<()> {
+                ) -> CallbackResult {
                     log(connection, "counter", counter.id, counter.n)
                 }
 
-                fn after_destroy(counter: &Self, connection: &mut Connection) -> QueryResult<()> {
+                fn after_destroy(counter: &Self, connection: &mut Connection) -> CallbackResult {
                     log(connection, "counter", counter.id, -1)
                 }
             }
@@ -175,21 +177,17 @@ macro_rules! callbacks {
                     _: Option<&Self>,
                     friendship: &Self,
                     connection: &mut Connection,
-                ) -> QueryResult<()> {
+                ) -> CallbackResult {
                     log(connection, "friendship", friendship.id, 0)
                 }
 
-                fn after_destroy(friendship: &Self, connection: &mut Connection) -> QueryResult<()> {
+                fn after_destroy(friendship: &Self, connection: &mut Connection) -> CallbackResult {
                     log(connection, "friendship", friendship.id, -1)
                 }
             }
 
             impl Callbacks<$backend> for Photo {
-                fn after_save(
-                    _: Option<&Self>,
-                    photo: &Self,
-                    connection: &mut Connection,
-                ) -> QueryResult<()> {
+                fn after_save(_: Option<&Self>, photo: &Self, connection: &mut Connection) -> CallbackResult {
                     // The friendship must be gone, and it must have been here: the log tells of its end.
                     let lines = applied::table.filter(applied::kind.eq("friendship"));
                     let ended = lines

@@ -23,6 +23,7 @@ macro_rules! over_adapters {
         $(mod $scenario {
             crate::conformance::stacks! { $scenario:
                 seaorm: SEAORM_POSTGRES,
+                diesel: DIESEL_POSTGRES,
             }
         })*
     };

@@ -14,7 +14,8 @@ use promiscuous_seaorm::{Models, Promiscuous, PromiscuousConnection};
 use super::stack::{App, Blueprint};
 use super::step::{Failure, Step};
 use crate::databases::connect;
-use crate::entities::{answering, everything, keyed, publishing, subscribing};
+use crate::entities::everything::{moment, plain};
+use crate::entities::{answering, keyed, publishing, subscribing};
 
 pub mod reading;
 mod steps;
@@ -34,7 +35,8 @@ pub fn models(publishes: &[String], subscribes: &[(String, String)]) -> Models {
         "thing" => known.publish::<keyed::thing::Entity>(),
         "pair" => known.publish::<keyed::pair::Entity>(),
         "day" => known.publish::<keyed::day::Entity>(),
-        "everything" => known.publish::<everything::Entity>(),
+        "plain" => known.publish::<plain::Entity>(),
+        "moment" => known.publish::<moment::Entity>(),
         other => panic!("No test publishes {other:?} yet: add it here."),
     });
     subscribes.iter().fold(published, |known, (model, from)| {
@@ -53,7 +55,8 @@ pub fn models(publishes: &[String], subscribes: &[(String, String)]) -> Models {
             "day" => known.subscribe_from::<keyed::day::Entity>(endpoint),
             "word copy" => known.subscribe_from::<keyed::word_copy::Entity>(endpoint),
             "pair copy" => known.subscribe_from::<keyed::pair_copy::Entity>(endpoint),
-            "everything" => known.subscribe_from::<everything::Entity>(endpoint),
+            "plain" => known.subscribe_from::<plain::Entity>(endpoint),
+            "moment" => known.subscribe_from::<moment::Entity>(endpoint),
             other => panic!("No test subscribes to {other:?} yet: add it here."),
         }
     })

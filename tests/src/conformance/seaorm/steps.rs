@@ -10,7 +10,8 @@ use sea_orm::{
 
 use super::{reading, writing};
 use crate::conformance::step::{End, Key, Model, Row, Step};
-use crate::entities::{everything, keyed, publishing};
+use crate::entities::everything::{moment, plain};
+use crate::entities::{keyed, publishing};
 use keyed::{day, pair, thing, word};
 use publishing::{comment, counter, friendship, message, note, photo, user};
 
@@ -95,7 +96,8 @@ async fn do_step<P: Place>(db: &P, step: &Step) -> Result<(), DbErr> {
             .exec(db)
             .await
             .map(drop),
-        Step::ClearEverything(id) => cleared(id).update(db).await.map(drop),
+        Step::Clear(Model::Moment, id) => cleared_moment(id).update(db).await.map(drop),
+        Step::Clear(_, id) => cleared_plain(id).update(db).await.map(drop),
         Step::Find(model, id) => find(db, model, id).await,
         Step::MessageOf { id, user, text } => {
             let user = user::Entity::find_by_id(user).one(db).await?.ok_or_else(|| missing("user"))?;
@@ -195,7 +197,11 @@ macro_rules! with_active_model {
                 let $active = day::ActiveModel { id: Set(id), at: Set(at), note: Set(note) };
                 $does
             }
-            Row::Everything(row) => {
+            Row::Plain(row) => {
+                let $active = row.into_active_model().reset_all();
+                $does
+            }
+            Row::Moment(row) => {
                 let $active = row.into_active_model().reset_all();
                 $does
             }
@@ -227,12 +233,19 @@ async fn insert_many<P: Place>(db: &P, rows: Vec<Row>) -> Result<(), DbErr> {
             });
             counter::Entity::insert_many(counters).exec(db).await.map(drop)
         }
-        Row::Everything(_) => {
+        Row::Plain(_) => {
             let rows = rows.into_iter().map(|row| match row {
-                Row::Everything(row) => row.into_active_model().reset_all(),
-                other => panic!("{other:?} has not all types."),
+                Row::Plain(row) => row.into_active_model().reset_all(),
+                other => panic!("{other:?} is of another model."),
             });
-            everything::Entity::insert_many(rows).exec(db).await.map(drop)
+            plain::Entity::insert_many(rows).exec(db).await.map(drop)
+        }
+        Row::Moment(_) => {
+            let rows = rows.into_iter().map(|row| match row {
+                Row::Moment(row) => row.into_active_model().reset_all(),
+                other => panic!("{other:?} is of another model."),
+            });
+            moment::Entity::insert_many(rows).exec(db).await.map(drop)
         }
         other => panic!("No test inserts many of {other:?} yet: add it here."),
     }
@@ -255,7 +268,8 @@ async fn destroy<P: Place>(db: &P, key: Key) -> Result<(), DbErr> {
 
 async fn destroy_all<P: Place>(db: &P, model: Model) -> Result<(), DbErr> {
     match model {
-        Model::Everything => everything::Entity::delete_many().exec(db).await.map(drop),
+        Model::Plain => plain::Entity::delete_many().exec(db).await.map(drop),
+        Model::Moment => moment::Entity::delete_many().exec(db).await.map(drop),
         other => panic!("No test destroys every {other:?} yet: add it here."),
     }
 }
@@ -268,9 +282,9 @@ async fn find<P: Place>(db: &P, model: Model, id: i64) -> Result<(), DbErr> {
     }
 }
 
-/// A row of all types, whose columns that may be NULL are set to NULL, and the others are not written.
-fn cleared(id: i64) -> everything::ActiveModel {
-    everything::ActiveModel {
+/// Sets what may be NULL to NULL, and writes nothing else.
+fn cleared_plain(id: i64) -> plain::ActiveModel {
+    plain::ActiveModel {
         id: Set(id),
         maybe_flag: Set(None),
         maybe_small: Set(None),
@@ -280,6 +294,19 @@ fn cleared(id: i64) -> everything::ActiveModel {
         maybe_precise: Set(None),
         maybe_text: Set(None),
         maybe_amount: Set(None),
+        maybe_guid: Set(None),
+        maybe_document: Set(None),
+        maybe_bytes: Set(None),
+        maybe_color: Set(None),
+        maybe_level: Set(None),
+        ..Default::default()
+    }
+}
+
+/// Sets what may be NULL to NULL, and writes nothing else.
+fn cleared_moment(id: i64) -> moment::ActiveModel {
+    moment::ActiveModel {
+        id: Set(id),
         maybe_day: Set(None),
         maybe_hour: Set(None),
         maybe_naive: Set(None),
@@ -289,11 +316,6 @@ fn cleared(id: i64) -> everything::ActiveModel {
         maybe_time_hour: Set(None),
         maybe_time_naive: Set(None),
         maybe_time_zoned: Set(None),
-        maybe_guid: Set(None),
-        maybe_document: Set(None),
-        maybe_bytes: Set(None),
-        maybe_color: Set(None),
-        maybe_level: Set(None),
         ..Default::default()
     }
 }

@@ -159,8 +159,13 @@ macro_rules! chains {
 
             crate::conformance::chain::chains! { $scenario:
                 seaorm_postgres_to_seaorm_mariadb_to_seaorm_sqlite: SEAORM_POSTGRES SEAORM_MARIADB SEAORM_SQLITE,
-                seaorm_mariadb_to_seaorm_sqlite_to_seaorm_postgres: SEAORM_MARIADB SEAORM_SQLITE SEAORM_POSTGRES,
-                seaorm_sqlite_to_seaorm_postgres_to_seaorm_mariadb: SEAORM_SQLITE SEAORM_POSTGRES SEAORM_MARIADB,
+                seaorm_postgres_to_diesel_mariadb_to_seaorm_sqlite: SEAORM_POSTGRES DIESEL_MARIADB SEAORM_SQLITE,
+                seaorm_mariadb_to_diesel_sqlite_to_seaorm_postgres: SEAORM_MARIADB DIESEL_SQLITE SEAORM_POSTGRES,
+                seaorm_sqlite_to_diesel_postgres_to_seaorm_mariadb: SEAORM_SQLITE DIESEL_POSTGRES SEAORM_MARIADB,
+                diesel_postgres_to_seaorm_sqlite_to_diesel_mariadb: DIESEL_POSTGRES SEAORM_SQLITE DIESEL_MARIADB,
+                diesel_mariadb_to_seaorm_postgres_to_diesel_sqlite: DIESEL_MARIADB SEAORM_POSTGRES DIESEL_SQLITE,
+                diesel_sqlite_to_seaorm_mariadb_to_diesel_postgres: DIESEL_SQLITE SEAORM_MARIADB DIESEL_POSTGRES,
+                diesel_postgres_to_diesel_mariadb_to_diesel_sqlite: DIESEL_POSTGRES DIESEL_MARIADB DIESEL_SQLITE,
             }
         })*
     };

@@ -134,6 +134,7 @@ macro_rules! into_mariadb {
         $(mod $scenario {
             crate::conformance::pairs! { $scenario:
                 seaorm_postgres_to_seaorm_mariadb: SEAORM_POSTGRES SEAORM_MARIADB,
+                seaorm_postgres_to_diesel_mariadb: SEAORM_POSTGRES DIESEL_MARIADB,
             }
         })*
     };

@@ -7,8 +7,11 @@ macro_rules! over_pairs {
         $(mod $scenario {
             crate::conformance::pairs! { $scenario:
                 seaorm_postgres_to_seaorm_postgres: SEAORM_POSTGRES SEAORM_POSTGRES,
-                seaorm_mariadb_to_seaorm_sqlite: SEAORM_MARIADB SEAORM_SQLITE,
-                seaorm_sqlite_to_seaorm_mariadb: SEAORM_SQLITE SEAORM_MARIADB,
+                seaorm_mariadb_to_diesel_postgres: SEAORM_MARIADB DIESEL_POSTGRES,
+                seaorm_sqlite_to_diesel_mariadb: SEAORM_SQLITE DIESEL_MARIADB,
+                diesel_postgres_to_seaorm_mariadb: DIESEL_POSTGRES SEAORM_MARIADB,
+                diesel_mariadb_to_diesel_sqlite: DIESEL_MARIADB DIESEL_SQLITE,
+                diesel_sqlite_to_seaorm_sqlite: DIESEL_SQLITE SEAORM_SQLITE,
             }
         })*
     };
@@ -34,6 +37,9 @@ macro_rules! over_stacks {
                 seaorm_postgres: SEAORM_POSTGRES,
                 seaorm_mariadb: SEAORM_MARIADB,
                 seaorm_sqlite: SEAORM_SQLITE,
+                diesel_postgres: DIESEL_POSTGRES,
+                diesel_mariadb: DIESEL_MARIADB,
+                diesel_sqlite: DIESEL_SQLITE,
             }
         })*
     };
@@ -51,7 +57,7 @@ macro_rules! stacks {
     };
 }
 
-/// Makes a test of each scenario from every database to every database.
+/// Makes a test of each scenario from every database to every database, and between the adapters.
 macro_rules! every_pair {
     ($($scenario:ident)*) => {
         $(mod $scenario {
@@ -65,6 +71,21 @@ macro_rules! every_pair {
                 seaorm_sqlite_to_seaorm_postgres: SEAORM_SQLITE SEAORM_POSTGRES,
                 seaorm_sqlite_to_seaorm_mariadb: SEAORM_SQLITE SEAORM_MARIADB,
                 seaorm_sqlite_to_seaorm_sqlite: SEAORM_SQLITE SEAORM_SQLITE,
+                seaorm_postgres_to_diesel_postgres: SEAORM_POSTGRES DIESEL_POSTGRES,
+                seaorm_mariadb_to_diesel_mariadb: SEAORM_MARIADB DIESEL_MARIADB,
+                seaorm_sqlite_to_diesel_sqlite: SEAORM_SQLITE DIESEL_SQLITE,
+                diesel_postgres_to_seaorm_postgres: DIESEL_POSTGRES SEAORM_POSTGRES,
+                diesel_mariadb_to_seaorm_mariadb: DIESEL_MARIADB SEAORM_MARIADB,
+                diesel_sqlite_to_seaorm_sqlite: DIESEL_SQLITE SEAORM_SQLITE,
+                diesel_postgres_to_diesel_mariadb: DIESEL_POSTGRES DIESEL_MARIADB,
+                diesel_mariadb_to_diesel_sqlite: DIESEL_MARIADB DIESEL_SQLITE,
+                diesel_sqlite_to_diesel_postgres: DIESEL_SQLITE DIESEL_POSTGRES,
+                seaorm_postgres_to_diesel_mariadb: SEAORM_POSTGRES DIESEL_MARIADB,
+                seaorm_mariadb_to_diesel_sqlite: SEAORM_MARIADB DIESEL_SQLITE,
+                seaorm_sqlite_to_diesel_postgres: SEAORM_SQLITE DIESEL_POSTGRES,
+                diesel_postgres_to_seaorm_sqlite: DIESEL_POSTGRES SEAORM_SQLITE,
+                diesel_sqlite_to_seaorm_mariadb: DIESEL_SQLITE SEAORM_MARIADB,
+                diesel_mariadb_to_seaorm_postgres: DIESEL_MARIADB SEAORM_POSTGRES,
             }
         })*
     };

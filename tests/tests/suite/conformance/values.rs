@@ -1,7 +1,8 @@
 //! Values of all types: generated ones, and the limits.
 
+use promiscuous_tests::conformance::Row;
 use promiscuous_tests::databases::Kind;
-use promiscuous_tests::entities::everything::{self, Color, Level};
+use promiscuous_tests::entities::everything::{Color, Level, moment, plain};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
@@ -34,56 +35,61 @@ pub struct Values {
     pub level: Level,
 }
 
-/// A row of `required` values, whose other half is `optional` where `present` says so, by column.
-pub fn row(id: i64, required: &Values, optional: &Values, present: u32) -> everything::Model {
+/// Rows of `required` values, whose other half is `optional` where `present` says so, column by column.
+pub fn rows(id: i64, required: &Values, optional: &Values, present: u32) -> [Row; 2] {
     let (r, o) = (required.clone(), optional.clone());
-    everything::Model {
+    let has = |column: u32| present >> column & 1 == 1;
+    let plain = plain::Model {
         id,
+        maybe_flag: has(0).then_some(o.flag),
         flag: r.flag,
-        maybe_flag: (present & 1 == 1).then_some(o.flag),
+        maybe_small: has(1).then_some(o.small),
         small: r.small,
-        maybe_small: (present >> 1 & 1 == 1).then_some(o.small),
+        maybe_medium: has(2).then_some(o.medium),
         medium: r.medium,
-        maybe_medium: (present >> 2 & 1 == 1).then_some(o.medium),
+        maybe_big: has(3).then_some(o.big),
         big: r.big,
-        maybe_big: (present >> 3 & 1 == 1).then_some(o.big),
+        maybe_single: has(4).then_some(o.single),
         single: r.single,
-        maybe_single: (present >> 4 & 1 == 1).then_some(o.single),
+        maybe_precise: has(5).then_some(o.precise),
         precise: r.precise,
-        maybe_precise: (present >> 5 & 1 == 1).then_some(o.precise),
+        maybe_text: has(6).then_some(o.text),
         text: r.text,
-        maybe_text: (present >> 6 & 1 == 1).then_some(o.text),
+        maybe_amount: has(7).then_some(o.amount),
         amount: r.amount,
-        maybe_amount: (present >> 8 & 1 == 1).then_some(o.amount),
-        day: r.day,
-        maybe_day: (present >> 9 & 1 == 1).then_some(o.day),
-        hour: r.hour,
-        maybe_hour: (present >> 10 & 1 == 1).then_some(o.hour),
-        naive: r.naive,
-        maybe_naive: (present >> 11 & 1 == 1).then_some(o.naive),
-        utc: r.utc,
-        maybe_utc: (present >> 12 & 1 == 1).then_some(o.utc),
-        zoned: r.zoned,
-        maybe_zoned: (present >> 13 & 1 == 1).then_some(o.zoned),
-        time_day: r.time_day,
-        maybe_time_day: (present >> 14 & 1 == 1).then_some(o.time_day),
-        time_hour: r.time_hour,
-        maybe_time_hour: (present >> 15 & 1 == 1).then_some(o.time_hour),
-        time_naive: r.time_naive,
-        maybe_time_naive: (present >> 16 & 1 == 1).then_some(o.time_naive),
-        time_zoned: r.time_zoned,
-        maybe_time_zoned: (present >> 17 & 1 == 1).then_some(o.time_zoned),
+        maybe_guid: has(8).then_some(o.guid),
         guid: r.guid,
-        maybe_guid: (present >> 18 & 1 == 1).then_some(o.guid),
+        maybe_document: has(9).then_some(o.document),
         document: r.document,
-        maybe_document: (present >> 19 & 1 == 1).then_some(o.document),
+        maybe_bytes: has(10).then_some(o.bytes),
         bytes: r.bytes,
-        maybe_bytes: (present >> 20 & 1 == 1).then_some(o.bytes),
+        maybe_color: has(11).then_some(o.color),
         color: r.color,
-        maybe_color: (present >> 21 & 1 == 1).then_some(o.color),
+        maybe_level: has(12).then_some(o.level),
         level: r.level,
-        maybe_level: (present >> 22 & 1 == 1).then_some(o.level),
-    }
+    };
+    let moment = moment::Model {
+        id,
+        maybe_day: has(13).then_some(o.day),
+        day: r.day,
+        maybe_hour: has(14).then_some(o.hour),
+        hour: r.hour,
+        maybe_naive: has(15).then_some(o.naive),
+        naive: r.naive,
+        maybe_utc: has(16).then_some(o.utc),
+        utc: r.utc,
+        maybe_zoned: has(17).then_some(o.zoned),
+        zoned: r.zoned,
+        maybe_time_day: has(18).then_some(o.time_day),
+        time_day: r.time_day,
+        maybe_time_hour: has(19).then_some(o.time_hour),
+        time_hour: r.time_hour,
+        maybe_time_naive: has(20).then_some(o.time_naive),
+        time_naive: r.time_naive,
+        maybe_time_zoned: has(21).then_some(o.time_zoned),
+        time_zoned: r.time_zoned,
+    };
+    [Row::Plain(Box::new(plain)), Row::Moment(Box::new(moment))]
 }
 
 /// What the generated values must keep to: the databases that they go through.
