@@ -1,10 +1,9 @@
 //! The shop's users, as far as billing is interested.
 #![allow(missing_docs)] // A model's fields speak for themselves.
 
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use promiscuous_diesel::{Callbacks, Subscribe};
+use promiscuous_diesel::{CallbackResult, Callbacks, Subscribe};
 
 use crate::Db;
 use crate::account::{Account, accounts};
@@ -19,7 +18,7 @@ diesel::table! {
 
 #[derive(Debug, Clone, Queryable, Selectable, Subscribe)]
 #[diesel(table_name = customers)]
-#[subscribe(from = "shop/user", as = "User", attributes(name, email), callbacks)]
+#[subscribe(from = "shop/user", as = "User", attributes(name, email), callbacks, backend(Pg))]
 pub struct Customer {
     pub id: i64,
     pub name: String,
@@ -29,7 +28,7 @@ pub struct Customer {
 /// They run when a change arrives, in the transaction that applies it. What they write is published like anything else, and
 /// is known to follow from the change: whoever wants both never has an account without its customer.
 impl Callbacks<Pg> for Customer {
-    fn after_create(customer: &Self, db: &mut Db) -> QueryResult<()> {
+    fn after_create(customer: &Self, db: &mut Db) -> CallbackResult {
         println!("a new customer: {} <{}>", customer.name, customer.email);
         let account = Account { customer_id: customer.id, balance: 0 };
         diesel::insert_into(accounts::table).values(account).on_conflict_do_nothing().execute(db)?;

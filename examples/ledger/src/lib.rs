@@ -7,7 +7,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use promiscuous_diesel::{Callbacks, Promiscuous, Subscribe};
+use promiscuous_diesel::{CallbackResult, Callbacks, Promiscuous, Subscribe};
 
 diesel::table! {
     holders (id) {
@@ -42,7 +42,13 @@ pub struct Holder {
 
 #[derive(Debug, Clone, Queryable, Selectable, Subscribe)]
 #[diesel(table_name = accounts, primary_key(holder_id))]
-#[subscribe(from = "billing/account", attributes(balance), virtual_attributes(in_debt), callbacks)]
+#[subscribe(
+    from = "billing/account",
+    attributes(balance),
+    virtual_attributes(in_debt),
+    callbacks,
+    backend(Pg)
+)]
 pub struct Account {
     pub holder_id: i64,
     pub balance: i64,
@@ -61,7 +67,7 @@ impl Callbacks<Pg> for Account {
         _before: Option<&Self>,
         account: &Self,
         db: &mut Promiscuous<PgConnection>,
-    ) -> QueryResult<()> {
+    ) -> CallbackResult {
         // Always there, although it comes from another service than the account.
         let holder: Option<Holder> = holders::table.find(account.holder_id).first(db).optional()?;
         let name = holder.map_or_else(|| "NOBODY".to_owned(), |holder| holder.name);

@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use promiscuous_diesel::{Callbacks, Promiscuous, Subscribe};
+use promiscuous_diesel::{CallbackResult, Callbacks, Promiscuous, Subscribe};
 
 use crate::mailer::say;
 
@@ -34,7 +34,7 @@ pub struct Person {
 /// The shop's messages.
 #[derive(Queryable, Selectable, Subscribe)]
 #[diesel(table_name = letters)]
-#[subscribe(from = "shop/message", as = "Message", attributes(user_id, text), callbacks)]
+#[subscribe(from = "shop/message", as = "Message", attributes(user_id, text), callbacks, backend(Sqlite))]
 pub struct Letter {
     pub id: i64,
     pub user_id: i64,
@@ -43,7 +43,7 @@ pub struct Letter {
 
 // It runs when a change arrives, in the transaction that applies it.
 impl Callbacks<Sqlite> for Letter {
-    fn after_create(letter: &Self, db: &mut Promiscuous<SqliteConnection>) -> QueryResult<()> {
+    fn after_create(letter: &Self, db: &mut Promiscuous<SqliteConnection>) -> CallbackResult {
         let person: Option<Person> = people::table.find(letter.user_id).first(db).optional()?;
         let name = person.map_or_else(|| "NOBODY".to_owned(), |person| person.name);
         say("archive", &format!("files letter {} (\"{}\") under {name}", letter.id, letter.text));
