@@ -196,4 +196,4 @@ pub use promiscuous_macros::{
     DieselSubscribe as Subscribe,
 };
 pub use running::Running;
-pub use subscription::{Callbacks, Subscribe};
+pub use subscription::{CallbackResult, Callbacks, Subscribe};

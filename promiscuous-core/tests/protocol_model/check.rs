@@ -6,11 +6,12 @@
 //! that is there already need not be taken yet. That a message may come once more at any time, because a publisher that does not
 //! know of the confirm publishes it again, is a step of the subscriber's part. (That the publisher does come to rest is checked first.)
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::explorer::{Counterexample, explore};
+use crate::message::Broken;
 use crate::publisher::Publisher;
 use crate::rules::Rules;
 use crate::scenario::{Model, Scenario};
@@ -36,6 +37,9 @@ pub fn check(scenario: Scenario, rules: Rules) -> Report {
     let began = Instant::now();
     let publisher = Publisher(model);
     let (graph, counterexample) = explore(&publisher);
+    let stuck = counterexample.as_ref().is_some_and(|found| found.broken == Broken::Stuck);
+    // Then it is not a promise that is broken, but the model.
+    assert!(!stuck || !graph.at_rest.is_empty(), "this publisher never comes to rest: {}", scenario.name);
     let mut report = Report {
         name: scenario.name,
         publisher: (graph.states.len(), graph.steps),
@@ -46,10 +50,10 @@ pub fn check(scenario: Scenario, rules: Rules) -> Report {
     };
     if report.counterexample.is_none() {
         // In the order in which they were found: the shortest way to each history comes first.
-        let mut histories = HashMap::new();
+        let mut histories = HashSet::new();
         for &state in &graph.at_rest {
             let history = publisher.history(&graph.states[state as usize]);
-            if histories.insert(history, ()).is_some() {
+            if !histories.insert(history) {
                 continue;
             }
             let way = graph.trace(&publisher, state);

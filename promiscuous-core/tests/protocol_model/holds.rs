@@ -2,7 +2,7 @@
 
 use crate::check::check;
 use crate::rules::Rules;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Sweeps};
 use crate::scenarios::*;
 
 fn holds(scenario: Scenario, rules: Rules) {
@@ -64,19 +64,63 @@ fn a_publishers_redis_may_be_flushed_or_restarted_while_nobody_is_given_up() {
     holds(RESTARTED, Rules::CODE);
 }
 
-#[test]
-#[ignore = "takes minutes, and an optimised build"]
-fn larger_worlds_hold() {
-    for scenario in DEEP {
-        holds(Scenario { promises: CAUSAL, ..*scenario }, Rules::CODE);
-        holds(*scenario, Rules::CLOSED);
-    }
-}
+/// Larger worlds: an optimised build needs up to two minutes for each.
+mod larger {
+    use super::*;
 
-#[test]
-#[ignore = "takes minutes, and an optimised build"]
-fn larger_worlds_hold_with_the_gaps_closed_when_a_redis_loses_its_data() {
-    for scenario in DEEP_CLOSED {
-        holds(*scenario, Rules::CLOSED);
+    #[test]
+    #[ignore = "large"]
+    fn two_recoverers_and_a_sweeper_that_takes_what_is_in_others_hands() {
+        holds(TWO_RECOVERERS_AND_SWEEPER, Rules::CODE);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn three_writers_on_one_key() {
+        holds(THREE_WRITERS, Rules::CODE);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn transactions_over_two_keys_and_a_reader() {
+        holds(Scenario { promises: CAUSAL, ..TWO_KEYS_AND_READER }, Rules::CODE);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn transactions_over_two_keys_and_a_reader_with_the_gaps_closed() {
+        holds(TWO_KEYS_AND_READER, Rules::CLOSED);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn a_reader_between_two_writers_and_a_sweeper() {
+        holds(Scenario { promises: CAUSAL, ..READER_AND_SWEEPER }, Rules::CODE);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn a_reader_between_two_writers_and_a_sweeper_with_the_gaps_closed() {
+        holds(READER_AND_SWEEPER, Rules::CLOSED);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn with_the_gaps_closed_the_subscribers_redis_may_be_flushed_twice() {
+        holds(Scenario { cache_flushes: 2, ..CACHE_FLUSHED }, Rules::CLOSED);
+        holds(Scenario { workers: 2, ..READER_CACHE_FLUSHED }, Rules::CLOSED);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn with_the_gaps_closed_the_publishers_redis_may_be_flushed_while_somebody_is_given_up() {
+        holds(Scenario { flushes: 1, ..GIVEN_UP_AFTER_RESTART }, Rules::CLOSED);
+        holds(Scenario { sweeper: Sweeps::All, workers: 2, ..DEAD_VERSION_READ }, Rules::CLOSED);
+    }
+
+    #[test]
+    #[ignore = "large"]
+    fn with_the_gaps_closed_the_publishers_redis_may_come_back_from_a_snapshot() {
+        holds(Scenario { deaths: 1, ..TWO_WRITERS_RESTORED }, Rules::CLOSED);
     }
 }

@@ -16,8 +16,8 @@
 //! * [`explorer`]: visits all that can be reached
 //! * [`check`]: the publisher first, then the subscriber with each outcome
 //!
-//! `cargo nextest run -p promiscuous-core --test protocol_model --no-capture` shows figures and traces; the larger worlds need
-//! `--run-ignored all --cargo-profile bench` and minutes.
+//! `cargo nextest run -p promiscuous-core --test protocol_model --no-capture` shows figures and traces; `--run-ignored only
+//! --cargo-profile bench` checks the larger worlds.
 
 mod check;
 mod counterexamples;

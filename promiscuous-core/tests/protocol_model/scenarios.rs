@@ -224,34 +224,26 @@ pub const CAUSE_BEFORE_FLUSH: Scenario = Scenario {
     ..CALM
 };
 
-/// Larger worlds, for an optimised build.
-pub const DEEP: &[Scenario] = &[
-    Scenario { sweeper: Sweeps::All, ..TWO_RECOVERERS },
-    Scenario {
-        name: "three writers on one key",
-        writers: &[UPDATE_A, UPDATE_A, UPDATE_A],
-        deaths: 3,
-        sweeper: Sweeps::Abandoned,
-        ..ROUGH
-    },
-    Scenario {
-        name: "transactions over two keys, in both orders, and a reader",
-        writers: &[BOTH, BOTH_THE_OTHER_WAY, UPDATE_B_READING_A],
-        sweeper: Sweeps::Abandoned,
-        ..ROUGH
-    },
-    Scenario { sweeper: Sweeps::All, ..READER_MAY_DIE },
-];
+pub const TWO_RECOVERERS_AND_SWEEPER: Scenario = Scenario { sweeper: Sweeps::All, ..TWO_RECOVERERS };
 
-/// Larger worlds in which a Redis loses its data; only with the gaps closed.
-pub const DEEP_CLOSED: &[Scenario] = &[
-    Scenario { cache_flushes: 2, ..CACHE_FLUSHED },
-    Scenario { workers: 2, ..READER_CACHE_FLUSHED },
-    Scenario { flushes: 1, ..GIVEN_UP_AFTER_RESTART },
-    Scenario { sweeper: Sweeps::All, workers: 2, ..DEAD_VERSION_READ },
-    Scenario {
-        name: "two writers on one key; the publisher's Redis comes back from a snapshot",
-        writers: &[UPDATE_A, UPDATE_A],
-        ..RESTORED_IN_THE_END
-    },
-];
+pub const THREE_WRITERS: Scenario = Scenario {
+    name: "three writers on one key",
+    writers: &[UPDATE_A, UPDATE_A, UPDATE_A],
+    sweeper: Sweeps::Abandoned,
+    ..ROUGH
+};
+
+pub const TWO_KEYS_AND_READER: Scenario = Scenario {
+    name: "transactions over two keys, in both orders, and a reader",
+    writers: &[BOTH, BOTH_THE_OTHER_WAY, UPDATE_B_READING_A],
+    sweeper: Sweeps::Abandoned,
+    ..ROUGH
+};
+
+pub const READER_AND_SWEEPER: Scenario = Scenario { sweeper: Sweeps::All, ..READER_MAY_DIE };
+
+pub const TWO_WRITERS_RESTORED: Scenario = Scenario {
+    name: "two writers on one key; the publisher's Redis comes back from a snapshot",
+    writers: &[UPDATE_A, UPDATE_A],
+    ..RESTORED_IN_THE_END
+};

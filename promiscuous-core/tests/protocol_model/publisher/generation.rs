@@ -17,24 +17,24 @@ impl Publisher {
         let stored = state.generation;
         after.writers[w].at = match state.writers[w].at {
             // Another writer of this process has dealt with it.
-            At::Lost(used) | At::Stale(used, _) if state.known[process] > used => At::Bump(0),
+            At::Lost(used, _) | At::Stale(used, ..) if state.known[process] > used => At::Bump(0),
             // `Generation::adopt`
-            At::Stale(_, mirrored) if mirrored >= stored => {
+            At::Stale(_, mirrored, _) if mirrored >= stored => {
                 after.generation = mirrored;
                 after.known[process] = after.known[process].max(mirrored);
                 At::Bump(0)
             }
-            At::Lost(used) | At::Stale(used, _) => {
+            At::Lost(used, refusal) | At::Stale(used, _, refusal) => {
                 let to = stored.max(used) + u8::from(self.0.rules.loss_raises_generation);
-                At::RaiseDatabase(to, self.refusal(state))
+                At::RaiseDatabase(to, refusal)
             }
             _ => return,
         };
         next.push((Step::ReadGeneration(w), after));
     }
 
-    /// What a refusing store is like now. (It is asked once more here: what it said may be outdated, but not what it is.)
-    fn refusal(&self, state: &State) -> Refusal {
+    /// What a store is like now, for those who will compare.
+    pub(super) fn refusal(&self, state: &State) -> Refusal {
         match self.0.rules.raise_compares {
             true => Refusal { losses: state.losses_left(), generation: state.store.generation },
             false => Refusal { losses: 0, generation: 0 },

@@ -75,8 +75,11 @@ impl System for Publisher {
         self.losses(state, next);
         for (_, state) in next {
             for process in 0..self.writers() {
-                let asks = |w: usize| self.process(w) == process && state.writers[w].header.generation == 0;
-                if !(0..self.writers()).any(|w| asks(w) && state.writers[w].at != At::Ended) {
+                let past = |at| {
+                    matches!(at, At::InsertOutbox | At::PublishEarly | At::Commit | At::Hands(_) | At::Ended)
+                };
+                let asks = |w: usize| self.process(w) == process && !past(state.writers[w].at);
+                if !(0..self.writers()).any(asks) {
                     state.known[process] = 0;
                 }
             }

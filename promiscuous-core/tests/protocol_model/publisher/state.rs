@@ -83,9 +83,9 @@ pub enum At {
     /// Lock-and-bump. The number is 0, but for calls that are not atomic.
     Bump(u8),
     /// The store, asked with the first generation, answered that it may have lost writes.
-    Lost(u8),
+    Lost(u8, Refusal),
     /// The store, asked with the first generation, answered that it has the second.
-    Stale(u8, u8),
+    Stale(u8, u8, Refusal),
     /// It will raise the database to this generation, for a store that refused like this.
     RaiseDatabase(u8, Refusal),
     /// It will raise the store to this generation, for a store that refused like this.

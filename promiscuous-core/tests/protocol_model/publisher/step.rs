@@ -62,8 +62,8 @@ impl Step {
             Self::LockRow(w, key) => format!("Writer {} writes row {}.", w + 1, KEY_NAMES[key]),
             Self::Deadlock(w) => format!("Writer {} is rolled back by the database: a deadlock.", w + 1),
             Self::Bump(w) => match writer(w).at {
-                At::Lost(_) => format!("Writer {} is refused by Redis: it may have lost writes.", w + 1),
-                At::Stale(_, stored) => {
+                At::Lost(..) => format!("Writer {} is refused by Redis: it may have lost writes.", w + 1),
+                At::Stale(_, stored, _) => {
                     format!("Writer {} is refused by Redis: the generation is {stored}.", w + 1)
                 }
                 _ => format!("Writer {} bumps: {}.", w + 1, bumped(&writer(w).header)),

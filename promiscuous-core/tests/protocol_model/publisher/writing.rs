@@ -13,7 +13,7 @@ impl Publisher {
             At::Read => self.read(state, w, next),
             At::Lock(nth) => self.write(state, w, nth, next),
             At::Bump(part) => next.push((Step::Bump(w), self.lock_and_bump(*state, w, part))),
-            At::Lost(_) | At::Stale(..) => self.renew(state, w, next),
+            At::Lost(..) | At::Stale(..) => self.renew(state, w, next),
             At::RaiseDatabase(to, refusal) => {
                 next.push((Step::RaiseDatabase(w), self.store_in_database(*state, w, to, refusal)));
             }
@@ -95,11 +95,11 @@ impl Publisher {
         let known = state.known[self.process(w)];
         if self.0.rules.bump_checks_generation {
             if !state.store.trusted || state.store.generation == 0 {
-                state.writers[w].at = At::Lost(known);
+                state.writers[w].at = At::Lost(known, self.refusal(&state));
                 return state;
             }
             if state.store.generation != known {
-                state.writers[w].at = At::Stale(known, state.store.generation);
+                state.writers[w].at = At::Stale(known, state.store.generation, self.refusal(&state));
                 return state;
             }
         }
