@@ -105,7 +105,7 @@ struct SetUp;
 
 impl CustomizeConnection<Db, ConnectError> for SetUp {
     fn on_acquire(&self, connection: &mut Db) -> Result<(), ConnectError> {
-        connection.batch_execute(SET_UP).map_err(ConnectError::Unusable)
+        SET_UP.iter().try_for_each(|sql| connection.batch_execute(sql)).map_err(ConnectError::Unusable)
     }
 }
 

@@ -29,7 +29,7 @@ type Backend = diesel::mysql::Mysql;
 type Db = Promiscuous<MysqlConnection>;
 
 /// What the app's own connections need.
-const SET_UP: &str = "";
+const SET_UP: &[&str] = &[];
 
 fn lock_counter(db: &mut Db, id: i64) -> QueryResult<Counter> {
     counters::table.find(id).for_update().select(Counter::as_select()).first(db)

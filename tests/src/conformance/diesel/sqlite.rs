@@ -29,7 +29,7 @@ type Backend = diesel::sqlite::Sqlite;
 type Db = Promiscuous<SqliteConnection>;
 
 /// What the app's own connections need: without it they fail at once when another one writes, and check no foreign keys.
-const SET_UP: &str = "PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON";
+const SET_UP: &[&str] = &["PRAGMA busy_timeout = 30000", "PRAGMA foreign_keys = ON"];
 
 /// The transaction has locked all of the database already.
 fn lock_counter(db: &mut Db, id: i64) -> QueryResult<Counter> {
