@@ -77,9 +77,14 @@ impl<C: AsyncConnection<Backend: AsyncBackend> + 'static> AsyncWrapped for C {}
 /// * A connection whose BEGIN, COMMIT or ROLLBACK was cancelled is of no use any more, and pools discard it; on MySQL and MariaDB one on
 ///   which any statement was cancelled, because its driver would take the answer for the next statement's.
 ///
+/// A pool's handle on an `AsyncPromiscuous` has `diesel-async`'s own `transaction`, which knows nothing of its being cancelled: the pool discards
+/// the connection, but a cancelled savepoint takes the transaction around it along, which then answers `Ok`. Say `handle.deref_mut().transaction(…)`
+/// where savepoints may be cancelled; or wrap the handle of a plain pool instead.
+///
 /// # What is different from `diesel-async`
 /// Statements cannot be pipelined through a shared reference. On PostgreSQL, a published write may bind values of custom types (enums,
-/// domains) and arrays of them, but not such values inside of composite types or ranges; reads and other writes may.
+/// domains) and arrays of them, but not such values inside of composite types or ranges; reads and other writes may. Encryption is the
+/// business of whoever makes the connection, as it is in `diesel-async`.
 pub struct AsyncPromiscuous<C: AsyncWrapped> {
     /// The connection. Never handed out by accident: whoever has it writes unseen.
     inner: Waiting<C>,

@@ -1,12 +1,22 @@
 //! What is different on MariaDB.
 
+use std::sync::Arc;
+
 use diesel::dsl::DuplicatedKeys;
+use diesel::mysql::Mysql;
 use diesel::{ExpressionMethods, QueryDsl};
-use diesel_async::{AsyncConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{
+    AsyncConnection, AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager,
+};
+use promiscuous_core::capture::CaptureSettings;
 
 use super::common::{Db, Kitchen, cakes, connect, kitchen};
+use crate::AsyncPromiscuous;
+use crate::capture::Capture;
+use crate::commit::CommitPath;
 use crate::connection_tests::fixtures::*;
 use crate::connection_tests::said;
+use crate::model::PublishedModels;
 
 type Manager = <Db as AsyncConnection>::TransactionManager;
 
@@ -68,4 +78,58 @@ async fn a_deadlock_is_noticed_although_the_driver_does_not_name_it() {
     let winner = if one { "second" } else { "first" };
     assert_eq!(cakes(&bakery), [winner, winner]);
     assert_eq!(bakery.messages().len(), 3);
+}
+
+/// Keys come in eight bytes, or as text, or as moments, and are sent back as the type that they have.
+#[tokio::test]
+async fn keys_of_every_type_are_found_again() {
+    let Some(Kitchen { mut db, bakery }) = kitchen().await else { return };
+    let kinds = [
+        ("TINYINT", "-5"),
+        ("TINYINT UNSIGNED", "200"),
+        ("SMALLINT", "-300"),
+        ("SMALLINT UNSIGNED", "60000"),
+        ("MEDIUMINT", "-70000"),
+        ("INT", "-5"),
+        ("INT UNSIGNED", "4000000000"),
+        ("BIGINT", "-5000000000"),
+        ("BIGINT UNSIGNED", "18000000000000000000"),
+        ("DECIMAL(20,5)", "12.5"),
+        ("YEAR", "2024"),
+        ("DATE", "'2024-02-29'"),
+        ("DATETIME(6)", "'2024-02-29 12:34:56.789012'"),
+        ("TIMESTAMP(6)", "'2024-02-29 12:34:56.789012'"),
+        ("TIME(6)", "'12:34:56.5'"),
+        ("VARCHAR(20)", "'x y'"),
+        ("VARBINARY(20)", "x'00ff'"),
+        ("ENUM('a','b')", "'b'"),
+    ];
+    let tables: Vec<String> = (0..kinds.len()).map(|at| format!("kind_{at}")).collect();
+    let models = PublishedModels::new(tables.iter().map(|table| {
+        model::<Mysql>(
+            table,
+            &["id"],
+            &["name"],
+            |_| Ok(Some("1".into())),
+            |row| Ok(attributes([("name", text(row, 0)?)])),
+        )
+    }));
+    let path = CommitPath::Recorded(Arc::clone(&bakery.recorded));
+    let capture = Capture::new(models, path, CaptureSettings::default()).unwrap();
+    let inner = AsyncMysqlConnection::establish(&bakery.url).await.unwrap();
+    let mut wrapped = AsyncPromiscuous::with_capture(inner, capture);
+    for (table, (kind, value)) in tables.iter().zip(kinds) {
+        let create = format!("CREATE TABLE {table} (id {kind} NOT NULL PRIMARY KEY, name TEXT NOT NULL)");
+        db.plain().batch_execute(&create).await.unwrap();
+        db.plain().batch_execute(&format!("INSERT INTO {table} VALUES ({value}, 'old')")).await.unwrap();
+        let update = diesel::sql_query(format!("UPDATE {table} SET name = 'new' WHERE name = 'old'"));
+        assert_eq!(update.execute(&mut wrapped).await, Ok(1), "{kind}");
+        let delete = diesel::sql_query(format!("DELETE FROM {table} WHERE name = 'new'"));
+        assert_eq!(delete.execute(&mut wrapped).await, Ok(1), "{kind}");
+        assert_eq!(
+            bakery.published(),
+            [format!("update {table}/1 new"), format!("destroy {table}/1")],
+            "{kind}"
+        );
+    }
 }
