@@ -16,17 +16,27 @@ pub(super) enum Verdict {
 /// What has a body of statements.
 const ROUTINES: [&str; 5] = ["trigger", "function", "procedure", "event", "package"];
 
+/// The words that open and close a body of statements.
+const BLOCKS: [&str; 3] = ["begin", "case", "end"];
+
 /// Judges each of the statements in a text.
 pub(super) fn judge(sql: &str, backend: DbBackend, is_published: impl Fn(&str) -> bool) -> Verdict {
-    for words in statements(sql, backend) {
+    let statements = statements(sql, backend);
+    let mut left = statements.iter();
+    while let Some(words) = left.next() {
         let Some(first) = words.first() else { continue };
         match first.as_str() {
-            // Definitions may name any table and hold any keyword (ON DELETE CASCADE). The bodies of routines also
-            // hold semicolons, so that nothing is known of what follows them.
+            // Definitions may name any table and hold any keyword (ON DELETE CASCADE).
             "create" | "alter" | "drop" | "comment" | "grant" | "revoke" => {
-                let routine = |word: &String| ROUTINES.contains(&word.as_str());
-                if words.iter().any(routine) {
-                    return Verdict::Harmless;
+                // The bodies of routines also hold semicolons. What follows them is judged again.
+                let mut open = if words.iter().any(|word| ROUTINES.contains(&word.as_str())) {
+                    blocks(words)
+                } else {
+                    0
+                };
+                while open > 0 {
+                    let Some(inside) = left.next() else { break };
+                    open += blocks(inside);
                 }
                 continue;
             }
@@ -55,12 +65,32 @@ pub(super) fn judge(sql: &str, backend: DbBackend, is_published: impl Fn(&str) -
             }
         });
         if let Some((_, keyword)) = writes
-            && let Some(table) = words.iter().find(|word| is_published(word))
+            && let Some(table) =
+                words.iter().map(|word| word.trim_matches('"')).find(|word| is_published(word))
         {
-            return Verdict::Writes(keyword.to_uppercase(), table.clone());
+            return Verdict::Writes(keyword.to_uppercase(), table.to_owned());
         }
     }
     Verdict::Harmless
+}
+
+/// How many blocks of statements the words open, less those that they close.
+fn blocks(words: &[String]) -> i32 {
+    let mut open = 0;
+    let mut words = words.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        match word {
+            "begin" | "case" => open += 1,
+            // What these close is not counted when it opens: `if` is a function, too.
+            "end" if words.next_if(|word| ["if", "loop", "while", "repeat"].contains(word)).is_some() => {}
+            "end" => {
+                words.next_if_eq(&"case");
+                open -= 1;
+            }
+            _ => {}
+        }
+    }
+    open
 }
 
 /// The words of each statement in lower case, without literals and comments. Quoted names are words.
@@ -76,7 +106,9 @@ fn statements(sql: &str, backend: DbBackend) -> Vec<Vec<String>> {
         } else if c == '"' || c == '`' || (c == '[' && backend == DbBackend::Sqlite) {
             let close = if c == '[' { ']' } else { c };
             let (name, next) = after.split_once(close).unwrap_or((after, ""));
-            words.push(name.to_lowercase());
+            let name = name.to_lowercase();
+            // A name in quotes opens and closes nothing.
+            words.push(if BLOCKS.contains(&name.as_str()) { format!("\"{name}\"") } else { name });
             rest = next;
         } else if rest.starts_with("--") || (c == '#' && backend == DbBackend::MySql) {
             rest = rest.split_once('\n').map_or("", |(_, next)| next);
@@ -170,6 +202,43 @@ mod tests {
             (Sqlite, "DELETE FROM cakes", "harmless"),
             (Sqlite, "CREATE TABLE pan (cake_id INT REFERENCES cake ON DELETE CASCADE)", "harmless"),
             (Sqlite, "CREATE TRIGGER t AFTER UPDATE ON cake BEGIN DELETE FROM pan; END", "harmless"),
+            (
+                Sqlite,
+                "CREATE TRIGGER t AFTER UPDATE ON cake BEGIN DELETE FROM pan; SELECT CASE 1 WHEN 1 THEN 2 END; END; DELETE FROM cake",
+                "DELETE cake",
+            ),
+            (
+                Sqlite,
+                "CREATE TRIGGER t AFTER UPDATE ON \"begin\" BEGIN SELECT 1; END; DELETE FROM cake",
+                "DELETE cake",
+            ),
+            (Sqlite, "DROP TRIGGER t; DELETE FROM cake", "DELETE cake"),
+            (
+                MySql,
+                "CREATE TRIGGER t BEFORE INSERT ON pan FOR EACH ROW SET NEW.x = 1; DELETE FROM cake",
+                "DELETE cake",
+            ),
+            (
+                MySql,
+                "CREATE PROCEDURE p() BEGIN IF 1 THEN BEGIN DELETE FROM cake; END; END IF; CASE 1 WHEN 1 THEN SELECT 1; END CASE; \
+                 DELETE FROM cake; END; SELECT 1",
+                "harmless",
+            ),
+            (
+                MySql,
+                "CREATE PROCEDURE p() BEGIN IF 1 THEN SELECT 1; END IF; END; DELETE FROM cake",
+                "DELETE cake",
+            ),
+            (
+                Postgres,
+                "CREATE FUNCTION f() RETURNS int AS $$ SELECT 1 $$ LANGUAGE sql; DELETE FROM cake",
+                "DELETE cake",
+            ),
+            (
+                Postgres,
+                "CREATE FUNCTION f() RETURNS void BEGIN ATOMIC DELETE FROM cake; END; DELETE FROM cake",
+                "DELETE cake",
+            ),
             (Sqlite, "CREATE INDEX i ON pan (x); UPDATE cake SET name = 'x'", "UPDATE cake"),
             (Sqlite, "ALTER TABLE cake ADD x INT; DELETE FROM pan", "harmless"),
             (Sqlite, "PRAGMA foreign_keys = ON", "harmless"),
