@@ -148,8 +148,8 @@ fn plainly_passes(sql: &str, dialect: Dialect, tables: &Tables) -> bool {
     let suspicious: &[&str] = match dialect {
         // An identifier with escapes.
         Dialect::Postgres => &["u&\""],
-        // Code in comments.
-        Dialect::Mysql => &["/*!", "/*m!"],
+        // Code in comments, and tables by the names of their files.
+        Dialect::Mysql => &["/*!", "/*m!", "#mysql50#"],
         // INSERT OR ROLLBACK
         Dialect::Sqlite => &["rollback"],
     };

@@ -76,7 +76,7 @@ impl Tables {
 /// Whether a token is this name.
 pub(super) fn means(text: &Text<'_>, token: usize, name: &str) -> bool {
     let Some(read) = text.name(token) else {
-        // An identifier with Unicode escapes.
+        // A name with escapes may be any.
         return text.kind(token) == Some(Kind::Quoted);
     };
     if text.dialect != Dialect::Postgres {

@@ -180,6 +180,8 @@ pub(in crate::statement) const STATEMENTS: &[(&str, &str)] = &[
     ("DELETE FROM quick WHERE id IN (SELECT id FROM users)", "pass"),
     ("SELECT users.id FROM quick JOIN users ON quick.id = users.id", "read users@0"),
     ("UPDATE users SET name = 'x' WHERE id > ? ORDER BY FIELD(id, ?)", "no users: UPDATE"),
+    ("DELETE FROM `#mysql50#users`", "no users: DELETE that cannot be read (its form is not known)"),
+    ("DELETE FROM `#mysql50#us@0065rs`", "no users: DELETE that cannot be read (its form is not known)"),
     // Other statements.
     ("START TRANSACTION READ ONLY", "no table: START TRANSACTION"),
     ("BEGIN", "no table: BEGIN"),
