@@ -146,6 +146,8 @@ mod default;
 ))]
 mod derive_tests;
 pub mod error;
+#[cfg(any(feature = "mysql", feature = "async"))]
+mod kept;
 pub mod model;
 pub mod models;
 mod pool;

@@ -12,7 +12,7 @@ use crate::error::chain;
 use crate::key::Key;
 use crate::message::Message;
 use crate::registry::Subscriptions;
-use crate::version_store::{Advance, Applied, AppliedStore};
+use crate::version_store::{Advance, Applied, AppliedStore, NOTHING};
 
 /// Contention is nobody's fault: a transaction is tried this often before its messages are tried one by one.
 const CONTENTION_TRIES: u32 = 5;
@@ -67,13 +67,21 @@ async fn try_load(shared: &Shared, keys: &[Key]) -> Result<Vec<(Key, Applied)>, 
     let absent: Vec<Key> = keys.iter().filter(|key| known[*key].version.is_none()).cloned().collect();
     if !absent.is_empty() {
         let database = shared.database.as_ref();
-        let stored = versions::read(database, &absent).await.map_err(|error| chain(&error))?;
-        if !stored.is_empty() {
-            shared.store.rebuild(&stored).await.map_err(|error| chain(&error))?;
+        let mut stored = versions::read(database, &absent).await.map_err(|error| chain(&error))?;
+        for (key, version) in &stored {
+            known.insert(key.clone(), Applied { version: Some(*version), readers: None });
         }
-        for (key, version) in stored {
-            known.insert(key, Applied { version: Some(version), readers: None });
-        }
+        // That the database does not know a key is remembered, too. Otherwise whoever looks it up while another worker has
+        // committed its first version, but has not told the store yet, would find that version without its readers.
+        let unknown = absent.iter().filter(|key| known[*key].version.is_none());
+        stored.extend(unknown.map(|key| (key.clone(), NOTHING)));
+        shared.store.rebuild(&stored).await.map_err(|error| chain(&error))?;
+        // For the same reason what somebody else has written there meanwhile is believed, rather than the database.
+        let now = shared.store.load(&absent).await.map_err(|error| chain(&error))?;
+        known.extend(absent.into_iter().zip(now).filter(|(_, applied)| applied.version.is_some()));
+    }
+    for applied in known.values_mut().filter(|applied| applied.version == Some(NOTHING)) {
+        *applied = Applied::default();
     }
     Ok(known.into_iter().collect())
 }

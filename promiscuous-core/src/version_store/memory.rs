@@ -11,7 +11,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, Finish, KeyVersion, StoreError, VersionStore,
+    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, Finish, KeyVersion, NOTHING, StoreError,
+    VersionStore,
 };
 use crate::dependency::{ReadDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
@@ -282,7 +283,9 @@ impl AppliedStore for MemoryStore {
     async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError> {
         let mut state = self.state();
         for (key, version) in versions {
-            state.grow(key, *version, true);
+            if state.applied.get(key).is_none_or(|applied| applied.version.is_none()) {
+                state.grow(key, *version, *version != NOTHING);
+            }
         }
         Ok(())
     }

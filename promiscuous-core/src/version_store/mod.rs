@@ -205,13 +205,17 @@ pub enum Announcement {
     Lost,
 }
 
+/// What the cache holds of a key of which nothing was applied. Older than every version.
+pub const NOTHING: Version = Version { generation: 0, version: 0 };
+
 /// The subscriber's cache of what was applied.
 #[async_trait]
 pub trait AppliedStore: Send + Sync + 'static {
     /// What is known of these keys, in order; nothing known is `Applied::default()`.
     async fn load(&self, keys: &[Key]) -> Result<Vec<Applied>, StoreError>;
 
-    /// Puts versions that the database knows into the cache, with readers unknown; never lowers a version.
+    /// Puts versions that the database knows into the cache, with readers unknown, where it has none. [`NOTHING`] says that the
+    /// database does not know the key, which nobody can have read.
     async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError>;
 
     /// Records what applied messages changed, in order and in one round trip, and announces it to every process.

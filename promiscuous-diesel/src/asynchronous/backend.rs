@@ -9,14 +9,15 @@ use futures_util::future::BoxFuture;
 
 use super::AsyncWrapped;
 use super::collected::{Collected, Query};
-use super::kept::KeptRow;
 use super::session::Waiting;
 use crate::backend::PromiscuousBackend;
+use crate::kept::{Keeping, KeptRow};
 use crate::write::{Failure, Task, Written};
 
 /// A backend that `diesel-async` speaks to by itself: PostgreSQL, MySQL and MariaDB.
 pub trait AsyncBackend:
     PromiscuousBackend
+    + Keeping
     + for<'b> Backend<BindCollector<'b> = RawBytesBindCollector<Self>>
     + TypeMetadata<TypeMetadata: Send + Sync + Clone + std::fmt::Debug>
 {
@@ -25,10 +26,6 @@ pub trait AsyncBackend:
     #[doc(hidden)]
     const SURVIVES_CANCELLATION: bool;
 
-    /// A value that outlives its row.
-    #[doc(hidden)]
-    type Value: Send + Sync + 'static;
-
     /// Types that the statement binds and that the database has to be asked for.
     #[doc(hidden)]
     type Custom: Default + Send + Sync + 'static;
@@ -36,14 +33,6 @@ pub trait AsyncBackend:
     /// What the database has been asked for already.
     #[doc(hidden)]
     type Known: Default + Send + Sync + 'static;
-
-    /// Copies a value.
-    #[doc(hidden)]
-    fn keep(value: Self::RawValue<'_>) -> Self::Value;
-
-    /// The value as Diesel wants it.
-    #[doc(hidden)]
-    fn lend(value: &Self::Value) -> Self::RawValue<'_>;
 
     /// Collects the values that a statement binds.
     ///

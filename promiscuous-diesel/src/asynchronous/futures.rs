@@ -12,11 +12,11 @@ use futures_util::future::BoxFuture;
 use pin_project_lite::pin_project;
 
 use super::AsyncWrapped;
-use super::kept::KeptRow;
 use super::ledger::{Flight, Ledger};
 use super::running::Prepared;
 use crate::backend::{Capturing, Doubt};
 use crate::cursor::PromiscuousRow;
+use crate::kept::KeptRow;
 use crate::reads::Cause;
 use crate::statement::Plan;
 

@@ -10,7 +10,7 @@
 //! * `traits`: what else `diesel-async` expects of a connection; `saving`: `save_changes`;
 //! * `sqlite`: a blocking connection on threads;
 //! * `backend`, with `postgres`, `custom_types` and `mysql`: where the databases differ;
-//! * `collected`, `kept`, `session`: statements and rows that may wait.
+//! * `collected`, `session`: statements that may wait.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -30,7 +30,6 @@ mod collected;
 mod custom_types;
 mod ending;
 mod futures;
-mod kept;
 mod ledger;
 #[cfg(feature = "mysql")]
 mod mysql;

@@ -1,7 +1,7 @@
 //! MySQL and MariaDB.
 
 use diesel::QueryResult;
-use diesel::mysql::{Mysql, MysqlType, MysqlValue};
+use diesel::mysql::Mysql;
 use diesel::query_builder::QueryFragment;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use futures_util::FutureExt;
@@ -10,34 +10,16 @@ use futures_util::future::{BoxFuture, ready};
 use super::AsyncWrapped;
 use super::backend::AsyncBackend;
 use super::collected::{Collected, Query};
-use super::kept::KeptRow;
 use super::session::Waiting;
+use crate::kept::KeptRow;
 use crate::write::{Failure, Task, Written, keyed};
 
 impl AsyncBackend for Mysql {
     // mysql_async reads whatever answer comes next.
     const SURVIVES_CANCELLATION: bool = false;
 
-    type Value = (Vec<u8>, MysqlType);
     type Custom = ();
     type Known = ();
-
-    fn keep(value: MysqlValue<'_>) -> Self::Value {
-        let kind = value.value_type();
-        let bytes = value.as_bytes();
-        // A number comes in eight bytes, whatever its type, and can only be bound again in as many as its type has.
-        let width = match kind {
-            MysqlType::Tiny | MysqlType::UnsignedTiny => 1,
-            MysqlType::Short | MysqlType::UnsignedShort => 2,
-            MysqlType::Long | MysqlType::UnsignedLong | MysqlType::Float => 4,
-            _ => bytes.len(),
-        };
-        (bytes.get(..width).unwrap_or(bytes).to_vec(), kind)
-    }
-
-    fn lend((bytes, kind): &Self::Value) -> MysqlValue<'_> {
-        MysqlValue::new(bytes, *kind)
-    }
 
     fn binds<T: QueryFragment<Self>>(source: &T) -> QueryResult<(RawBytesBindCollector<Self>, ())> {
         let mut binds = RawBytesBindCollector::new();

@@ -1,9 +1,7 @@
 //! PostgreSQL.
 
-use std::num::NonZeroU32;
-
 use diesel::QueryResult;
-use diesel::pg::{Pg, PgValue};
+use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use futures_util::FutureExt;
@@ -13,25 +11,16 @@ use super::AsyncWrapped;
 use super::backend::AsyncBackend;
 use super::collected::{Collected, Query};
 use super::custom_types::{self, Asked, Known};
-use super::kept::KeptRow;
 use super::session::Waiting;
+use crate::kept::KeptRow;
 use crate::write::{Failure, Task, Written, returning};
 
 impl AsyncBackend for Pg {
     // tokio-postgres sends answers that nobody wants to nobody.
     const SURVIVES_CANCELLATION: bool = true;
 
-    type Value = (Vec<u8>, NonZeroU32);
     type Custom = Vec<Asked>;
     type Known = Known;
-
-    fn keep(value: PgValue<'_>) -> Self::Value {
-        (value.as_bytes().to_vec(), value.get_oid())
-    }
-
-    fn lend((bytes, oid): &Self::Value) -> PgValue<'_> {
-        PgValue::new(bytes, oid)
-    }
 
     fn binds<T: QueryFragment<Self>>(source: &T) -> QueryResult<(RawBytesBindCollector<Self>, Vec<Asked>)> {
         custom_types::binds(source)

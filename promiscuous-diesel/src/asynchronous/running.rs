@@ -7,11 +7,11 @@ use diesel::query_builder::QueryFragment;
 
 use super::backend::AsyncBackend;
 use super::collected::{Collected, Query};
-use super::kept::KeptRow;
 use super::ledger::Flight;
 use super::{AsyncPromiscuous, AsyncWrapped};
 use crate::backend::{Capturing, Doubt};
 use crate::capture::{Decision, unplanned};
+use crate::kept::KeptRow;
 use crate::query::rendered;
 use crate::recording::{HALFWAY, LOST};
 use crate::statement::Plan;

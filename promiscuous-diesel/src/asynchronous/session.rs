@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use super::AsyncWrapped;
-use super::kept::KeptRow;
+use crate::kept::KeptRow;
 use crate::write::session::{Session, Stopped};
 
 /// A connection of `diesel-async`.

@@ -9,12 +9,12 @@ use futures_util::FutureExt;
 
 use super::collected::Collected;
 use super::futures::{ExecuteFuture, LoadFuture, RowStream};
-use super::kept::KeptRow;
 use super::running::Prepared;
 use super::transaction::AsyncPromiscuousTransactionManager;
 use super::{AsyncPromiscuous, AsyncWrapped};
 use crate::cursor::PromiscuousRow;
 use crate::default;
+use crate::kept::KeptRow;
 
 impl<C: AsyncWrapped> SimpleAsyncConnection for AsyncPromiscuous<C> {
     async fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {

@@ -42,12 +42,12 @@ impl Wrapped for diesel::PgConnection {
 
 #[cfg(feature = "mysql")]
 impl Wrapped for diesel::MysqlConnection {
-    // The cursor leaves its values to whoever holds the row, and does not borrow the connection.
-    type Kept = <Self as LoadConnection>::Row<'static, 'static>;
-    type Keeper = ();
+    // Not the row itself, although it does not borrow the connection: see `kept`.
+    type Kept = crate::kept::KeptRow<diesel::mysql::Mysql>;
+    type Keeper = Option<std::sync::Arc<[Option<String>]>>;
 
-    fn keep(row: <Self as LoadConnection>::Row<'_, '_>, (): &mut ()) -> Self::Kept {
-        row
+    fn keep(row: <Self as LoadConnection>::Row<'_, '_>, keeper: &mut Self::Keeper) -> Self::Kept {
+        crate::kept::KeptRow::of(&row, keeper)
     }
 
     fn begin_with(&mut self, sql: &str) -> QueryResult<()> {

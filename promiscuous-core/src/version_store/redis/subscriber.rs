@@ -10,7 +10,7 @@ use super::scripts::{self, Call, number, unexpected};
 use super::{CHUNK, RedisStore};
 use crate::dependency::Version;
 use crate::key::{Endpoint, Key};
-use crate::version_store::{Advance, Announcement, Applied, AppliedStore, Ordinals, StoreError};
+use crate::version_store::{Advance, Announcement, Applied, AppliedStore, NOTHING, Ordinals, StoreError};
 
 /// Ordinals beyond a gap that are loaded at the most. More than that only delay a waiting message until the gap
 /// closes, which is announced.
@@ -52,6 +52,10 @@ impl<'a> Steps<'a> {
 
     fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) {
         self.push("w", key, version, [u8::from(readers_unknown).to_string()]);
+    }
+
+    fn rebuild(&mut self, key: &Key, version: Version) {
+        self.push("b", key, version, [u8::from(version != NOTHING).to_string()]);
     }
 
     fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) {
@@ -128,7 +132,7 @@ impl AppliedStore for RedisStore {
         }
         let fill = |steps: &mut Steps<'_>| {
             for (key, version) in versions {
-                steps.write(key, *version, true);
+                steps.rebuild(key, *version);
             }
         };
         self.run_steps(fill, "").await

@@ -3,6 +3,7 @@
 -- KEYS  the subscriber's hash of each key
 -- ARGV  TTL (ms), channel to announce on or '' for silence, then steps:
 --         'w', index in KEYS, name, generation, version, 1 when its readers cannot be known or 0
+--         'b', the same for what the database knows: only where nothing is known here
 --         'r', index in KEYS, name, generation, version, number of ordinals, then (endpoint, ordinal) of each
 --
 -- The hash: g, v   version that was applied last
@@ -61,8 +62,8 @@ while at <= #ARGV do
   local key, name = KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2]
   local generation, version = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local hash = redis.call('HMGET', key, 'g', 'v', 'u')
-  if ARGV[at] == 'w' then
-    if newer(generation, version, hash) then
+  if ARGV[at] == 'w' or ARGV[at] == 'b' then
+    if not hash[1] or (ARGV[at] == 'w' and newer(generation, version, hash)) then
       redis.call('DEL', key)
       redis.call('HSET', key, 'g', ARGV[at + 3], 'v', ARGV[at + 4])
       if ARGV[at + 5] == '1' then
