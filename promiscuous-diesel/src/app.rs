@@ -26,7 +26,8 @@ const OWN_CONNECTIONS: u32 = 4;
 
 /// An app's replication: what it publishes and subscribes to, and the servers between.
 ///
-/// ```no_run
+#[cfg_attr(feature = "postgres", doc = "```no_run")]
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
 /// use diesel::pg::Pg;
 /// use promiscuous_diesel::App;
 ///
@@ -42,12 +43,17 @@ const OWN_CONNECTIONS: u32 = 4;
 ///
 /// It needs no async runtime: what publishes in the background has a thread of its own.
 pub struct App<DB: PromiscuousBackend> {
+    /// Its name, and where the servers are.
     config: Config,
+    /// What it publishes and subscribes to.
     models: Models<DB>,
+    /// How writes are captured.
     capture: CaptureSettings,
+    /// What the program changes of how messages are published.
     adjust: Option<Adjust>,
 }
 
+/// A change of the publisher's settings.
 type Adjust = Arc<dyn Fn(&mut PublisherSettings) + Send + Sync>;
 
 impl<DB: PromiscuousBackend> App<DB> {

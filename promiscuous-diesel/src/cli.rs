@@ -21,7 +21,8 @@ use crate::models::Models;
 
 /// Runs the `promiscuous` command for every model of the program that derives `Publish` or `Subscribe` for this backend.
 ///
-/// ```no_run
+#[cfg_attr(feature = "postgres", doc = "```no_run")]
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
 /// fn main() -> std::process::ExitCode {
 ///     promiscuous_diesel::cli::<diesel::pg::Pg>()
 /// }
@@ -48,6 +49,7 @@ pub fn cli_with<DB: PromiscuousBackend>(models: Models<DB>) -> ExitCode {
 }
 
 struct DieselApp<DB: PromiscuousBackend> {
+    /// What it publishes and subscribes to.
     models: Models<DB>,
 }
 

@@ -1,5 +1,8 @@
 //! Pools of connections.
 
+#[cfg(all(test, feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +47,7 @@ impl<DB: PromiscuousBackend> Manager<DB> {
         Ok(Self::new(url, capture).set_up())
     }
 
-    /// For this crate's own pools.
+    /// For pools that this crate makes.
     pub(crate) fn set_up(self) -> Self {
         Self { set_up: true, ..self }
     }

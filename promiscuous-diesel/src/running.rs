@@ -31,6 +31,7 @@ const BESIDE_WORKERS: u32 = 4;
 /// A started app. A cheaply cloned handle; publishing ends with [`shut_down`](Self::shut_down), or when the last handle and the last
 /// connection of the app are gone.
 pub struct Running<DB: PromiscuousBackend> {
+    /// Everything; see there.
     shared: Arc<Shared<DB>>,
 }
 
@@ -104,12 +105,13 @@ impl<DB: PromiscuousBackend> Running<DB> {
     }
 
     /// An r2d2 pool of at most so many wrapped connections to the app's database, which are made as they are needed. One waits 5 s
-    /// for a connection. [`manager`](Self::manager) is for other settings.
+    /// for a connection. On SQLite they wait up to 5 s for another writer, and use the write-ahead log. [`manager`](Self::manager) is for
+    /// other settings.
     ///
     /// # Errors
     /// [`Error::Database`] when the database is away.
     pub fn pool(&self, connections: u32) -> Result<Pool<Manager<DB>>, Error> {
-        Ok(open(self.manager(), connections)?)
+        Ok(open(self.manager().set_up(), connections)?)
     }
 
     /// Makes this app the one whose connections `Promiscuous::establish` makes, from here on and in this whole process: for code and for

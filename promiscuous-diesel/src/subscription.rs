@@ -2,7 +2,16 @@
 
 use std::sync::Arc;
 
-use diesel::QueryResult;
+use diesel::deserialize::FromSqlRow;
+use diesel::dsl::SqlTypeOf;
+use diesel::expression::{
+    AsExpression, Expression, SelectableExpression, TypedExpressionType, ValidGrouping, is_aggregate,
+};
+use diesel::internal::derives::as_expression::Bound;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::SqlType;
+use diesel::{Column, QueryResult, Selectable};
 use promiscuous_core::apply::ApplyOptions;
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
@@ -108,7 +117,7 @@ pub trait Subscribe: Sized + Send + 'static {
 /// The statements of a subscribed model over one backend. Implemented by the derive, for each backend in use.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not subscribed over `{DB}`",
-    note = "write `#[derive(Subscribe)]` on it; where it has `backend(...)`, name the backend there; and enable promiscuous-diesel's feature for it"
+    note = "write `#[derive(Queryable, Selectable, Subscribe)]` on it; where it has `backend(...)`, name the backend there; and enable promiscuous-diesel's feature for it"
 )]
 pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     /// Takes out what the row, as the database gave it, holds already. Answers whether anything is left to write.
@@ -140,6 +149,47 @@ pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     /// # Errors
     /// The database's.
     fn delete(&self, connection: &mut Connection<DB>) -> QueryResult<()>;
+}
+
+/// A struct that Diesel reads a table's rows into: every one that derives `Queryable` and `Selectable`.
+///
+/// The generated code asks for this once, so that a struct that is not what it must be is one error, and not one in every statement.
+pub trait QueryableAndSelectable<DB: PromiscuousBackend, T>:
+    Selectable<
+        DB,
+        SelectExpression: QueryId
+                              + Expression<SqlType: SqlType + TypedExpressionType>
+                              + ValidGrouping<(), IsAggregate = is_aggregate::No>
+                              + QueryFragment<DB>
+                              + SelectableExpression<T>,
+    > + FromSqlRow<SqlTypeOf<<Self as Selectable<DB>>::SelectExpression>, DB>
+{
+}
+
+impl<M, DB, T> QueryableAndSelectable<DB, T> for M
+where
+    DB: PromiscuousBackend,
+    M: Selectable<DB> + FromSqlRow<SqlTypeOf<M::SelectExpression>, DB>,
+    M::SelectExpression: QueryId
+        + Expression<SqlType: SqlType + TypedExpressionType>
+        + ValidGrouping<(), IsAggregate = is_aggregate::No>
+        + QueryFragment<DB>
+        + SelectableExpression<T>,
+{
+}
+
+/// A type whose values Diesel writes to a column. The generated code asks for this once, too.
+pub trait Writable<DB: PromiscuousBackend, C: Column<SqlType: SqlType + TypedExpressionType>>:
+    Sized + AsExpression<C::SqlType, Expression = Bound<C::SqlType, Self>> + ToSql<C::SqlType, DB>
+{
+}
+
+impl<T, DB, C> Writable<DB, C> for T
+where
+    DB: PromiscuousBackend,
+    C: Column<SqlType: SqlType + TypedExpressionType>,
+    T: AsExpression<C::SqlType, Expression = Bound<C::SqlType, T>> + ToSql<C::SqlType, DB>,
+{
 }
 
 /// The connection that changes are applied through: what callbacks write is published as elsewhere.

@@ -165,7 +165,7 @@ where
     if !row.is_changed() {
         return Ok(());
     }
-    row.update(db).await.map(|_| ()).map_err(|error| failed(&subject, error))
+    row.update(db).await.map(|_| ()).map_err(|error| failed(subject, error))
 }
 
 async fn insert<E, C>(
@@ -185,7 +185,7 @@ where
             .map_err(|_| subject.wrong_id(column.as_str(), "an id that the field's type accepts"))?;
     }
     fill(plan, &mut row, subject, options, None)?;
-    row.insert(db).await.map(|_| ()).map_err(|error| failed(&subject, error))
+    row.insert(db).await.map(|_| ()).map_err(|error| failed(subject, error))
 }
 
 /// Whether a column need not be written.

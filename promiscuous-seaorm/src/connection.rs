@@ -10,8 +10,8 @@ use promiscuous_core::context::Context;
 use promiscuous_core::publisher::Publisher;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, ExecResult,
-    IntoDatabaseExecutor, IsolationLevel, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
-    StatementBuilder, TransactionError, TransactionOptions, TransactionTrait,
+    IntoDatabaseExecutor, IsolationLevel, QueryResult, SqliteTransactionMode, Statement, StatementBuilder,
+    TransactionError, TransactionOptions, TransactionTrait,
 };
 
 use crate::capture::{Admitted, Capture, Queried};
@@ -19,6 +19,7 @@ use crate::commit::CommitPath;
 use crate::model::PublishedModels;
 use crate::reads::remember;
 use crate::statement::Route;
+use crate::steady::{Steady, steadily, to_its_end};
 use crate::transaction::{Origin, PromiscuousTransaction};
 use promiscuous_core::capture::CaptureSettings;
 
@@ -29,7 +30,7 @@ use promiscuous_core::capture::CaptureSettings;
 #[derive(Clone)]
 pub struct PromiscuousConnection {
     /// SeaORM's pool. Never handed out by accident: whoever has it writes unseen.
-    inner: DatabaseConnection,
+    inner: Arc<DatabaseConnection>,
     /// What is published, where to, and how.
     capture: Arc<Capture>,
     /// The context given by [`PromiscuousConnection::with_context`]; it outranks the task's.
@@ -54,7 +55,7 @@ impl PromiscuousConnection {
         path: CommitPath,
         settings: CaptureSettings,
     ) -> Self {
-        Self { inner, capture: Capture::new(models, path, settings), context: None }
+        Self { inner: Arc::new(inner), capture: Capture::new(models, path, settings), context: None }
     }
 
     /// The same connection, bound to a context: for code whose task is not inside of one.
@@ -81,7 +82,8 @@ impl PromiscuousConnection {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        self.inner.ping().await
+        let inner = Arc::clone(&self.inner);
+        steadily(self.get_database_backend(), None, async move { inner.ping().await }).await
     }
 
     /// Closes the pool, also for all clones.
@@ -89,7 +91,7 @@ impl PromiscuousConnection {
     /// # Errors
     /// When the database says so.
     pub async fn close(self) -> Result<(), DbErr> {
-        self.inner.close().await
+        DatabaseConnection::clone(&self.inner).close().await
     }
 
     /// Begins a transaction: what is written in it becomes one message when it commits.
@@ -150,6 +152,11 @@ impl PromiscuousConnection {
         &self.inner
     }
 
+    /// The pool, whose statements run to their end.
+    pub(crate) fn steady(&self) -> Steady<DatabaseConnection> {
+        Steady::new(&self.inner, None)
+    }
+
     pub(crate) fn capture(&self) -> &Arc<Capture> {
         &self.capture
     }
@@ -172,16 +179,10 @@ impl PromiscuousConnection {
         {
             options.sqlite_transaction_mode.get_or_insert(SqliteTransactionMode::Immediate);
         }
-        let inner = match self.get_database_backend() {
-            // When the driver's BEGIN is cancelled, the connection goes back to the pool inside of a transaction that
-            // nobody knows about, and whoever gets it next writes without ever committing. So it runs to its end.
-            DbBackend::MySql => {
-                let inner = self.inner.clone();
-                let begun = tokio::spawn(async move { inner.begin_with_options(options).await }).await;
-                begun.map_err(|error| DbErr::Conn(RuntimeErr::Internal(error.to_string())))??
-            }
-            _ => self.inner.begin_with_options(options).await?,
-        };
+        let inner = Arc::clone(&self.inner);
+        // On all servers: PostgreSQL's driver, too, gives a connection back inside of a transaction when BEGIN is
+        // interrupted.
+        let inner = to_its_end(async move { inner.begin_with_options(options).await }).await?;
         let capture = Arc::clone(&self.capture);
         Ok(PromiscuousTransaction::outermost(inner, capture, self.context.clone(), origin))
     }
@@ -223,27 +224,27 @@ impl ConnectionTrait for PromiscuousConnection {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.capture.admit_raw(&statement.sql, self.get_database_backend())?;
-        self.inner.execute_raw(statement).await
+        self.steady().execute_raw(statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.capture.admit_raw(sql, self.get_database_backend())?;
-        self.inner.execute_unprepared(sql).await
+        self.steady().execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.capture.admit_raw(&statement.sql, self.get_database_backend())?;
-        self.inner.query_one_raw(statement).await
+        self.steady().query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.capture.admit_raw(&statement.sql, self.get_database_backend())?;
-        self.inner.query_all_raw(statement).await
+        self.steady().query_all_raw(statement).await
     }
 
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
         match self.capture.admit(statement, self.get_database_backend(), Route::Execute)? {
-            Admitted::Pass | Admitted::Read(_) => self.inner.execute(statement).await,
+            Admitted::Pass | Admitted::Read(_) => self.steady().execute(statement).await,
             Admitted::Write(write) => {
                 let transaction = self.begin_for_write().await?;
                 let result = transaction.write_executing(&write).await;
@@ -256,7 +257,7 @@ impl ConnectionTrait for PromiscuousConnection {
         match self.query(statement).await? {
             Queried::Rows(rows) => Ok(rows.into_iter().next()),
             Queried::Run(cause) => {
-                let row = self.inner.query_one(statement).await?;
+                let row = self.steady().query_one(statement).await?;
                 if let (Some((selection, context)), Some(row)) = (&cause, &row) {
                     remember(selection, std::slice::from_ref(row), context);
                 }
@@ -269,7 +270,7 @@ impl ConnectionTrait for PromiscuousConnection {
         match self.query(statement).await? {
             Queried::Rows(rows) => Ok(rows),
             Queried::Run(cause) => {
-                let rows = self.inner.query_all(statement).await?;
+                let rows = self.steady().query_all(statement).await?;
                 if let Some((selection, context)) = &cause {
                     remember(selection, &rows, context);
                 }

@@ -44,11 +44,11 @@ impl Database for SeaDatabase {
     }
 
     async fn execute(&self, sql: Sql) -> Result<u64, DatabaseError> {
-        execute(self.connection.inner(), sql).await
+        execute(&self.connection.steady(), sql).await
     }
 
     async fn query(&self, sql: Sql, columns: &[SqlType]) -> Result<Vec<SqlRow>, DatabaseError> {
-        query(self.connection.inner(), sql, columns).await
+        query(&self.connection.steady(), sql, columns).await
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, DatabaseError> {
@@ -72,11 +72,13 @@ struct SeaTransaction {
 #[async_trait]
 impl Transaction for SeaTransaction {
     async fn execute(&mut self, sql: Sql) -> Result<u64, DatabaseError> {
-        execute(self.transaction.inner(), sql).await
+        let turn = self.transaction.recording().turn().await.map_err(database_error)?;
+        execute(&self.transaction.steady(&turn), sql).await
     }
 
     async fn query(&mut self, sql: Sql, columns: &[SqlType]) -> Result<Vec<SqlRow>, DatabaseError> {
-        query(self.transaction.inner(), sql, columns).await
+        let turn = self.transaction.recording().turn().await.map_err(database_error)?;
+        query(&self.transaction.steady(&turn), sql, columns).await
     }
 
     async fn apply(&mut self, operation: &Operation) -> Result<(), ApplyError> {

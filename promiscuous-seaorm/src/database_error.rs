@@ -25,6 +25,22 @@ pub fn database_error(error: DbErr) -> DatabaseError {
     DatabaseError::new(kind, error)
 }
 
+/// Whether the server has rolled the whole transaction back already, and not only the statement.
+pub(crate) fn has_rolled_back(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return false;
+    };
+    let SqlxError::Database(error) = &**cause else { return false };
+    match error.code().as_deref() {
+        // A deadlock, or a serialization failure.
+        Some("40001") => true,
+        // "Record has changed since last read" (MariaDB).
+        Some("HY000") => mysql_number(&error.to_string()) == Some(1020),
+        _ => false,
+    }
+}
+
 fn kind_of(error: &SqlxError) -> DatabaseErrorKind {
     match error {
         SqlxError::Database(error) => kind_of_driver(&**error),

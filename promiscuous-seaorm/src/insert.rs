@@ -4,16 +4,17 @@ use std::collections::HashSet;
 
 use promiscuous_core::operation::{Operation, OperationKind};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, Value};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, Statement};
 
 use crate::model::PublishedModel;
 use crate::row::{Row, find, operation, read};
 use crate::statement::{FoundBy, KeySet};
+use crate::steady::SteadyTransaction;
 use crate::write::{Failure, astray, read_back};
 
 /// Runs the statement and finds its rows.
 pub(crate) async fn inserted(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     statement: &InsertStatement,
     found_by: &FoundBy,
@@ -72,7 +73,7 @@ fn operations(model: &PublishedModel, kind: OperationKind, rows: Vec<Row>) -> Ve
 
 /// The rows that an upsert inserted or updated. Every inserted or conflicting row has to be in one of the sets.
 async fn touched(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     sets: &[KeySet],
 ) -> Result<Vec<Row>, Failure> {
@@ -100,7 +101,7 @@ async fn touched(
 
 /// Whether each row of the statement is in one of the sets: asked row by row, because the sets overlap.
 async fn each_found(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     sets: &[KeySet],
 ) -> Result<bool, DbErr> {
@@ -120,7 +121,7 @@ async fn each_found(
 
 /// SQLite tells the internal row id, which is the primary key only if that is an integer.
 async fn by_row_id(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     row_id: u64,
 ) -> Result<Vec<Row>, DbErr> {
@@ -131,7 +132,7 @@ async fn by_row_id(
 }
 
 /// MySQL tells the first of the keys that one INSERT of plain values generates; they are evenly spaced.
-async fn generated(inner: &DatabaseTransaction, first: u64, count: usize) -> Result<Vec<Vec<Value>>, DbErr> {
+async fn generated(inner: &SteadyTransaction, first: u64, count: usize) -> Result<Vec<Vec<Value>>, DbErr> {
     if first == 0 {
         return Err(DbErr::Custom(
             "the database tells no generated key for an INSERT without one, so it was not published: set the primary \
@@ -146,7 +147,7 @@ async fn generated(inner: &DatabaseTransaction, first: u64, count: usize) -> Res
     Ok((0..count as u64).map(|at| vec![Value::from(first + at * step)]).collect())
 }
 
-async fn step(inner: &DatabaseTransaction) -> Result<u64, DbErr> {
+async fn step(inner: &SteadyTransaction) -> Result<u64, DbErr> {
     let backend = inner.get_database_backend();
     let ask = Statement::from_string(backend, "SELECT CAST(@@auto_increment_increment AS SIGNED) AS step");
     let row = inner.query_one_raw(ask).await?;

@@ -120,6 +120,7 @@ mod reads;
 mod recording;
 mod row;
 mod statement;
+mod steady;
 mod stream;
 pub mod subscription;
 mod transaction;
@@ -128,11 +129,6 @@ mod write;
 
 #[doc(hidden)]
 pub mod __private;
-
-// Compiles the code in the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
 
 #[cfg(feature = "cli")]
 pub use cli::{cli, cli_with};

@@ -9,11 +9,22 @@ use promiscuous_core::operation::Operation;
 use sea_orm::DbErr;
 use tokio::sync::OwnedMutexGuard;
 
-/// The right to use the connection.
-pub(crate) type Turn = OwnedMutexGuard<()>;
+/// The right to use the connection. It is shared with a statement that goes on in the background.
+#[derive(Clone)]
+pub(crate) struct Turn {
+    _guard: Arc<OwnedMutexGuard<()>>,
+    levels: Arc<Mutex<Levels>>,
+}
+
+impl Turn {
+    /// The transaction can only be rolled back.
+    pub fn spoil(&self, reason: &'static str) {
+        spoil(&self.levels, reason);
+    }
+}
 
 pub(crate) struct Recording {
-    levels: Mutex<Levels>,
+    levels: Arc<Mutex<Levels>>,
     /// Taken for every use of the connection. SeaORM panics when a transaction is dropped while another statement holds
     /// the connection; and the steps that capture one write must not be mixed with another statement.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -28,7 +39,7 @@ struct Levels {
 
 impl Recording {
     pub fn new() -> Arc<Self> {
-        let levels = Mutex::new(Levels { open: vec![Vec::new()], spoiled: None });
+        let levels = Arc::new(Mutex::new(Levels { open: vec![Vec::new()], spoiled: None }));
         Arc::new(Self { levels, turn: Arc::default() })
     }
 
@@ -48,12 +59,16 @@ impl Recording {
 
     /// Waits for the connection, in order to roll back.
     pub async fn turn_to_end(&self) -> Turn {
-        Arc::clone(&self.turn).lock_owned().await
+        self.taken(Arc::clone(&self.turn).lock_owned().await)
     }
 
     /// The connection, if it is free.
     pub fn turn_now(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok()
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| self.taken(guard))
+    }
+
+    fn taken(&self, guard: OwnedMutexGuard<()>) -> Turn {
+        Turn { _guard: Arc::new(guard), levels: Arc::clone(&self.levels) }
     }
 
     /// How many levels are open: 1 in a transaction without savepoints.
@@ -106,12 +121,16 @@ impl Recording {
 
     /// The transaction can only be rolled back.
     pub fn spoil(&self, reason: &'static str) {
-        self.lock().spoiled.get_or_insert(reason);
+        spoil(&self.levels, reason);
     }
 
     fn lock(&self) -> MutexGuard<'_, Levels> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn spoil(levels: &Mutex<Levels>, reason: &'static str) {
+    levels.lock().unwrap_or_else(PoisonError::into_inner).spoiled.get_or_insert(reason);
 }
 
 /// See [`Recording::fuse`].

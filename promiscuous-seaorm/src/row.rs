@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use promiscuous_core::operation::{Attributes, Operation, OperationKind};
-use sea_orm::sea_query::{ConditionHolder, Value};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult};
+use sea_orm::sea_query::{ConditionHolder, SelectStatement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::model::PublishedModel;
 use crate::statement::KeySet;
 use crate::statement::condition::{copy_onto, one_of};
+use crate::steady::SteadyTransaction;
 
 /// Keys in one statement: databases limit the number of bound values.
 const KEYS_AT_ONCE: usize = 500;
@@ -21,7 +22,7 @@ pub(crate) struct Row {
 
 /// The primary keys of the rows that match a condition, locked: their ids, and their values.
 pub(crate) async fn lock_keys(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     condition: &ConditionHolder,
     limit: usize,
@@ -33,7 +34,35 @@ pub(crate) async fn lock_keys(
     if inner.get_database_backend() != DbBackend::Sqlite {
         select.lock_exclusive();
     }
-    inner.query_all(&select).await?.iter().map(|row| key(model, row)).collect()
+    inner.query_all_raw(typed(&select, inner)).await?.iter().map(|row| key(model, row)).collect()
+}
+
+/// A query of our own whose values came with the user's statements, which may bind now an `i32` and now an `i64` to the same column.
+///
+/// PostgreSQL's driver keeps prepared statements by their text, with the types of the first values. Two of the user's statements
+/// differ in their text; what we ask about their rows need not. So the text tells the types.
+fn typed(select: &SelectStatement, inner: &impl ConnectionTrait) -> Statement {
+    let mut statement = inner.get_database_backend().build(select);
+    if inner.get_database_backend() == DbBackend::Postgres {
+        let values = statement.values.iter().flat_map(|values| &values.0);
+        statement.sql.push_str(&format!(" /* {} */", types(values)));
+    }
+    statement
+}
+
+/// `2 BigInt, 1 String`, for instance.
+fn types<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for value in values {
+        let name = format!("{:?}", value.array_type());
+        match runs.last_mut() {
+            Some((last, count)) if *last == name => *count += 1,
+            _ => runs.push((name, 1)),
+        }
+    }
+    let runs: Vec<String> = runs.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    // An enum's name is the user's: it must not end the comment.
+    runs.join(", ").replace(|c: char| !c.is_ascii_alphanumeric() && !" ,".contains(c), "_")
 }
 
 fn key(model: &PublishedModel, row: &QueryResult) -> Result<(String, Vec<Value>), DbErr> {
@@ -79,7 +108,7 @@ fn values(row: &QueryResult, column: &str) -> Vec<Value> {
 /// The rows of a set that exist, in the set's order. With `lock` nobody else can change them before this transaction
 /// ends, and what others have committed meanwhile is seen whatever the isolation level.
 pub(crate) async fn find(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     set: &KeySet,
     lock: bool,
@@ -91,7 +120,7 @@ pub(crate) async fn find(
         if lock && inner.get_database_backend() != DbBackend::Sqlite {
             select.lock_exclusive();
         }
-        for row in inner.query_all(&select).await? {
+        for row in inner.query_all_raw(typed(&select, inner)).await? {
             found.push(read(model, &row)?);
         }
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use promiscuous_core::context::Context;
 use sea_orm::{
     DbBackend, DbErr, QueryResult, QueryStream, Statement, StatementBuilder, StreamTrait, TransactionStream,
@@ -15,14 +15,19 @@ use crate::connection::PromiscuousConnection;
 use crate::reads::remember;
 use crate::recording::Turn;
 use crate::statement::{Route, Selection};
+use crate::steady::{go_on, is_fragile};
 use crate::transaction::PromiscuousTransaction;
 
 /// A stream of rows, each of which is remembered as a cause when it has been read.
 pub struct PromiscuousStream<St> {
-    /// SeaORM's stream. Dropped before `_turn`, because it occupies the connection.
-    inner: St,
+    /// SeaORM's stream, until this one is dropped. Dropped before `_turn`, because it occupies the connection.
+    inner: Option<St>,
     /// How rows are recognised, and where they are remembered.
     cause: Option<(Selection, Context)>,
+    /// Whether the driver has begun.
+    asked: bool,
+    /// How to go on when the stream is dropped before the first answer, where the driver cannot be interrupted.
+    finish: Option<fn(St)>,
     /// In a transaction: no other statement until the stream ends.
     _turn: Option<Turn>,
 }
@@ -35,11 +40,41 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let item = ready!(Pin::new(&mut this.inner).poll_next(cx));
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        this.asked = true;
+        let item = ready!(Pin::new(inner).poll_next(cx));
+        this.finish = None;
         if let (Some(Ok(row)), Some((selection, context))) = (&item, &this.cause) {
             remember(selection, std::slice::from_ref(row), context);
         }
         Poll::Ready(item)
+    }
+}
+
+impl<St> PromiscuousStream<St> {
+    fn new(inner: St, cause: Option<(Selection, Context)>, turn: Option<Turn>) -> Self {
+        Self { inner: Some(inner), cause, asked: false, finish: None, _turn: turn }
+    }
+}
+
+impl PromiscuousStream<QueryStream> {
+    fn of_pool(inner: QueryStream, cause: Option<(Selection, Context)>, backend: DbBackend) -> Self {
+        let finish: fn(QueryStream) = |mut inner| {
+            go_on(async move {
+                inner.next().await;
+            });
+        };
+        let mut stream = Self::new(inner, cause, None);
+        stream.finish = is_fragile(backend).then_some(finish);
+        stream
+    }
+}
+
+impl<St> Drop for PromiscuousStream<St> {
+    fn drop(&mut self) {
+        if let (true, Some(finish), Some(inner)) = (self.asked, self.finish, self.inner.take()) {
+            finish(inner);
+        }
     }
 }
 
@@ -70,7 +105,7 @@ impl StreamTrait for PromiscuousConnection {
         Box::pin(async move {
             self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
             let inner = self.inner().stream_raw(statement).await?;
-            Ok(PromiscuousStream { inner, cause: None, _turn: None })
+            Ok(PromiscuousStream::of_pool(inner, None, self.get_database_backend()))
         })
     }
 
@@ -79,7 +114,7 @@ impl StreamTrait for PromiscuousConnection {
         Box::pin(async move {
             let (statement, cause) = judged?;
             let inner = self.inner().stream_raw(statement).await?;
-            Ok(PromiscuousStream { inner, cause, _turn: None })
+            Ok(PromiscuousStream::of_pool(inner, cause, self.get_database_backend()))
         })
     }
 }
@@ -96,7 +131,7 @@ impl StreamTrait for PromiscuousTransaction {
             self.capture().admit_raw(&statement.sql, PromiscuousTransaction::get_database_backend(self))?;
             let turn = self.recording().turn().await?;
             let inner = self.inner().stream_raw(statement).await?;
-            Ok(PromiscuousStream { inner, cause: None, _turn: Some(turn) })
+            Ok(PromiscuousStream::new(inner, None, Some(turn)))
         })
     }
 
@@ -107,7 +142,7 @@ impl StreamTrait for PromiscuousTransaction {
             let (statement, cause) = judged?;
             let turn = self.recording().turn().await?;
             let inner = self.inner().stream_raw(statement).await?;
-            Ok(PromiscuousStream { inner, cause, _turn: Some(turn) })
+            Ok(PromiscuousStream::new(inner, cause, Some(turn)))
         })
     }
 }

@@ -12,13 +12,14 @@ use promiscuous_core::context::Context;
 use promiscuous_core::operation::coalesce;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, TransactionError,
-    TransactionSession,
+    TransactionOptions, TransactionSession, TransactionTrait,
 };
 
 use crate::capture::Capture;
 use crate::commit::db_err;
-use crate::recording::Recording;
+use crate::recording::{Recording, Turn};
 use crate::statement::Write;
+use crate::steady::{Steady, SteadyTransaction, steadily};
 use crate::write::{Failure, executed, returned};
 
 /// A transaction whose published writes become one message when it commits, and nothing when it does not.
@@ -26,7 +27,7 @@ use crate::write::{Failure, executed, returned};
 /// A transaction begun inside of another one is a savepoint: its writes count when both commit.
 pub struct PromiscuousTransaction {
     /// SeaORM's transaction; taken when it ends.
-    inner: Option<DatabaseTransaction>,
+    inner: Option<Arc<DatabaseTransaction>>,
     /// What was written so far, shared with all savepoints.
     recording: Arc<Recording>,
     /// What is published, where to, and how.
@@ -59,22 +60,21 @@ impl PromiscuousTransaction {
         origin: Origin,
     ) -> Self {
         let own = (origin == Origin::Explicit).then(|| Context::new("transaction"));
-        Self { inner: Some(inner), recording: Recording::new(), capture, given, own }
+        Self { inner: Some(Arc::new(inner)), recording: Recording::new(), capture, given, own }
     }
 
     /// Begins a savepoint in this transaction.
-    pub(crate) async fn nested(
-        &self,
-        begin: impl Future<Output = Result<DatabaseTransaction, DbErr>>,
-    ) -> Result<Self, DbErr> {
-        let _turn = self.recording.turn().await?;
+    pub(crate) async fn nested(&self, options: TransactionOptions) -> Result<Self, DbErr> {
+        let turn = self.recording.turn().await?;
         // When its BEGIN does not come to an end, SeaORM rolls back a level that was never opened.
         let fuse = self.recording.fuse(CANCELLED_BEGIN);
-        let inner = begin.await?;
+        let outer = Arc::clone(self.open());
+        let begin = async move { outer.begin_with_options(options).await };
+        let inner = steadily(self.get_database_backend(), Some(&turn), begin).await?;
         self.recording.nest();
         fuse.defuse();
         Ok(Self {
-            inner: Some(inner),
+            inner: Some(Arc::new(inner)),
             recording: Arc::clone(&self.recording),
             capture: Arc::clone(&self.capture),
             given: self.given.clone(),
@@ -92,18 +92,18 @@ impl PromiscuousTransaction {
         let turn = match self.recording.turn().await {
             Ok(turn) => turn,
             Err(spoiled) => {
-                let _turn = self.recording.turn_to_end().await;
-                rolled_back(self.take()?).await;
+                let turn = self.recording.turn_to_end().await;
+                rolled_back(self.take()?, &turn).await;
                 return Err(spoiled);
             }
         };
         let inner = self.take()?;
         let fuse = self.recording.fuse(CANCELLED_END);
         if self.recording.depth() > 1 {
-            inner.commit().await?;
+            commit(inner, &turn).await?;
             self.recording.merge();
         } else {
-            self.publish(inner).await?;
+            self.publish(inner, &turn).await?;
         }
         fuse.defuse();
         drop(turn);
@@ -111,10 +111,10 @@ impl PromiscuousTransaction {
     }
 
     /// Steps 2 to 4 of the protocol's section 5.
-    async fn publish(&self, inner: DatabaseTransaction) -> Result<(), DbErr> {
+    async fn publish(&self, inner: Arc<DatabaseTransaction>, turn: &Turn) -> Result<(), DbErr> {
         let operations = coalesce(self.recording.take());
         if operations.is_empty() {
-            return inner.commit().await;
+            return commit(inner, turn).await;
         }
         let context = self.context();
         let outside_any = self.given.is_none() && self.own.is_none() && context.is_none();
@@ -123,19 +123,20 @@ impl PromiscuousTransaction {
         }
         let bumped = match self.capture.path.lock_and_bump(operations, context.as_ref()).await {
             Ok(Some(bumped)) => bumped,
-            Ok(None) => return inner.commit().await,
+            Ok(None) => return commit(inner, turn).await,
             Err(error) => {
-                rolled_back(inner).await;
+                rolled_back(inner, turn).await;
                 return Err(db_err(&error));
             }
         };
-        let outbox_insert = bumped.outbox_insert(ConnectionTrait::get_database_backend(&inner));
-        if let Err(error) = inner.execute_raw(outbox_insert).await {
-            rolled_back(inner).await;
+        let outbox_insert = bumped.outbox_insert(ConnectionTrait::get_database_backend(&*inner));
+        let inserted = Steady::new(&inner, Some(turn)).execute_raw(outbox_insert).await;
+        if let Err(error) = inserted {
+            rolled_back(inner, turn).await;
             bumped.failed();
             return Err(error);
         }
-        match inner.commit().await {
+        match commit(inner, turn).await {
             Ok(()) => {
                 bumped.committed();
                 Ok(())
@@ -152,10 +153,10 @@ impl PromiscuousTransaction {
     /// # Errors
     /// When the database says so.
     pub async fn rollback(mut self) -> Result<(), DbErr> {
-        let _turn = self.recording.turn_to_end().await;
+        let turn = self.recording.turn_to_end().await;
         let inner = self.take()?;
         let fuse = self.recording.fuse(CANCELLED_END);
-        inner.rollback().await?;
+        rollback(inner, &turn).await?;
         self.recording.discard();
         fuse.defuse();
         Ok(())
@@ -213,9 +214,9 @@ impl PromiscuousTransaction {
     }
 
     pub(crate) async fn write_returning(&self, write: &Write<'_>) -> Result<Vec<QueryResult>, DbErr> {
-        let _turn = self.recording.turn().await?;
+        let turn = self.recording.turn().await?;
         let fuse = self.recording.fuse(CANCELLED_WRITE);
-        match returned(self.inner(), write, &self.capture.settings).await {
+        match returned(&self.steady(&turn), write, &self.capture.settings).await {
             Ok((rows, operations)) => {
                 self.recording.record(operations);
                 fuse.defuse();
@@ -230,9 +231,9 @@ impl PromiscuousTransaction {
     }
 
     pub(crate) async fn write_executing(&self, write: &Write<'_>) -> Result<ExecResult, DbErr> {
-        let _turn = self.recording.turn().await?;
+        let turn = self.recording.turn().await?;
         let fuse = self.recording.fuse(CANCELLED_WRITE);
-        match executed(self.inner(), write, &self.capture.settings).await {
+        match executed(&self.steady(&turn), write, &self.capture.settings).await {
             Ok((result, operations)) => {
                 self.recording.record(operations);
                 fuse.defuse();
@@ -260,8 +261,17 @@ impl PromiscuousTransaction {
     }
 
     pub(crate) fn inner(&self) -> &DatabaseTransaction {
+        self.open()
+    }
+
+    fn open(&self) -> &Arc<DatabaseTransaction> {
         // It is only taken by methods that consume `self`.
         self.inner.as_ref().expect("a transaction that has not ended")
+    }
+
+    /// The driver's side of this transaction, for whoever has the turn.
+    pub(crate) fn steady(&self, turn: &Turn) -> SteadyTransaction {
+        Steady::new(self.open(), Some(turn))
     }
 
     pub(crate) fn capture(&self) -> &Arc<Capture> {
@@ -277,14 +287,31 @@ impl PromiscuousTransaction {
         self.given.clone().or_else(Context::current).or_else(|| self.own.clone())
     }
 
-    fn take(&mut self) -> Result<DatabaseTransaction, DbErr> {
+    fn take(&mut self) -> Result<Arc<DatabaseTransaction>, DbErr> {
         self.inner.take().ok_or_else(|| DbErr::Custom("the transaction has ended".into()))
     }
 }
 
+async fn commit(inner: Arc<DatabaseTransaction>, turn: &Turn) -> Result<(), DbErr> {
+    let inner = sole(inner)?;
+    let backend = ConnectionTrait::get_database_backend(&inner);
+    steadily(backend, Some(turn), async move { inner.commit().await }).await
+}
+
+async fn rollback(inner: Arc<DatabaseTransaction>, turn: &Turn) -> Result<(), DbErr> {
+    let inner = sole(inner)?;
+    let backend = ConnectionTrait::get_database_backend(&inner);
+    steadily(backend, Some(turn), async move { inner.rollback().await }).await
+}
+
+/// What is shared with a statement only. Whoever has the turn has no statement beside it.
+fn sole(inner: Arc<DatabaseTransaction>) -> Result<DatabaseTransaction, DbErr> {
+    Arc::into_inner(inner).ok_or_else(|| DbErr::Custom("the transaction is still in use".into()))
+}
+
 /// Rolls back because of an error that matters more than whether this succeeds.
-async fn rolled_back(inner: DatabaseTransaction) {
-    if let Err(error) = inner.rollback().await {
+async fn rolled_back(inner: Arc<DatabaseTransaction>, turn: &Turn) {
+    if let Err(error) = rollback(inner, turn).await {
         tracing::warn!("a rollback failed; the database does it when the connection closes: {error}");
     }
 }

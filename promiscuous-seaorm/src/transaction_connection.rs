@@ -31,7 +31,7 @@ impl PromiscuousTransaction {
     /// # Errors
     /// When the database says so. Then the whole transaction can only be rolled back.
     pub async fn begin(&self) -> Result<PromiscuousTransaction, DbErr> {
-        self.nested(self.inner().begin()).await
+        self.nested(TransactionOptions::default()).await
     }
 
     /// Runs a function in a transaction inside of this one, which counts when the function succeeds.
@@ -61,34 +61,34 @@ impl ConnectionTrait for PromiscuousTransaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
-        let _turn = self.recording().turn().await?;
-        self.inner().execute_raw(statement).await
+        let turn = self.recording().turn().await?;
+        self.steady(&turn).execute_raw(statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.capture().admit_raw(sql, self.get_database_backend())?;
-        let _turn = self.recording().turn().await?;
-        self.inner().execute_unprepared(sql).await
+        let turn = self.recording().turn().await?;
+        self.steady(&turn).execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
-        let _turn = self.recording().turn().await?;
-        self.inner().query_one_raw(statement).await
+        let turn = self.recording().turn().await?;
+        self.steady(&turn).query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
-        let _turn = self.recording().turn().await?;
-        self.inner().query_all_raw(statement).await
+        let turn = self.recording().turn().await?;
+        self.steady(&turn).query_all_raw(statement).await
     }
 
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
         match self.capture().admit(statement, self.get_database_backend(), Route::Execute)? {
             Admitted::Write(write) => self.write_executing(&write).await,
             Admitted::Pass | Admitted::Read(_) => {
-                let _turn = self.recording().turn().await?;
-                self.inner().execute(statement).await
+                let turn = self.recording().turn().await?;
+                self.steady(&turn).execute(statement).await
             }
         }
     }
@@ -97,8 +97,8 @@ impl ConnectionTrait for PromiscuousTransaction {
         match self.query(statement).await? {
             Queried::Rows(rows) => Ok(rows.into_iter().next()),
             Queried::Run(cause) => {
-                let _turn = self.recording().turn().await?;
-                let row = self.inner().query_one(statement).await?;
+                let turn = self.recording().turn().await?;
+                let row = self.steady(&turn).query_one(statement).await?;
                 if let (Some((selection, context)), Some(row)) = (&cause, &row) {
                     remember(selection, std::slice::from_ref(row), context);
                 }
@@ -111,8 +111,8 @@ impl ConnectionTrait for PromiscuousTransaction {
         match self.query(statement).await? {
             Queried::Rows(rows) => Ok(rows),
             Queried::Run(cause) => {
-                let _turn = self.recording().turn().await?;
-                let rows = self.inner().query_all(statement).await?;
+                let turn = self.recording().turn().await?;
+                let rows = self.steady(&turn).query_all(statement).await?;
                 if let Some((selection, context)) = &cause {
                     remember(selection, &rows, context);
                 }
@@ -135,11 +135,12 @@ impl TransactionTrait for PromiscuousTransaction {
         isolation_level: Option<IsolationLevel>,
         access_mode: Option<AccessMode>,
     ) -> Result<PromiscuousTransaction, DbErr> {
-        self.nested(self.inner().begin_with_config(isolation_level, access_mode)).await
+        self.nested(TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() })
+            .await
     }
 
     async fn begin_with_options(&self, options: TransactionOptions) -> Result<PromiscuousTransaction, DbErr> {
-        self.nested(self.inner().begin_with_options(options)).await
+        self.nested(options).await
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>

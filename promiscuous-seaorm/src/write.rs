@@ -2,13 +2,14 @@
 
 use promiscuous_core::operation::{Operation, OperationKind};
 use sea_orm::sea_query::{ConditionHolder, DeleteStatement, InsertStatement, UpdateStatement, Value};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, ExecResult, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult};
 
 use crate::capture::within_limit;
 use crate::model::PublishedModel;
 use crate::row::{destroyed, find, lock_keys, operation, read};
 use crate::statement::condition::{narrow, one_of};
 use crate::statement::{KeySet, Returned, Rows, Write};
+use crate::steady::SteadyTransaction;
 use promiscuous_core::capture::CaptureSettings;
 
 /// Why a write failed.
@@ -26,7 +27,7 @@ fn misrouted() -> Failure {
 
 /// Runs a write that returns its rows.
 pub(crate) async fn returned(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     write: &Write<'_>,
     settings: &CaptureSettings,
 ) -> Result<(Vec<QueryResult>, Vec<Operation>), Failure> {
@@ -61,7 +62,7 @@ pub(crate) async fn returned(
 
 /// Runs a write that returns a number only.
 pub(crate) async fn executed(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     write: &Write<'_>,
     settings: &CaptureSettings,
 ) -> Result<(ExecResult, Vec<Operation>), Failure> {
@@ -115,7 +116,7 @@ pub(crate) async fn executed(
 /// The rows that a statement will write. Narrowed to them, it writes no other row, even when others change rows between
 /// this and the statement.
 async fn matching(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     write: &Write<'_>,
     condition: &ConditionHolder,
     settings: &CaptureSettings,
@@ -128,7 +129,7 @@ async fn matching(
 
 /// The rows with these primary keys, all of which must be there.
 pub(crate) async fn read_back(
-    inner: &DatabaseTransaction,
+    inner: &SteadyTransaction,
     model: &PublishedModel,
     kind: OperationKind,
     rows: Vec<Vec<Value>>,

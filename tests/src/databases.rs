@@ -1,9 +1,50 @@
 //! A fresh database for each test.
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
 use tempfile::TempDir;
 
 use crate::{servers, unique_app};
+
+/// The databases that are supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// PostgreSQL.
+    Postgres,
+    /// MariaDB.
+    MariaDb,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Kind {
+    /// A new database of this kind.
+    pub async fn create(self) -> TestDatabase {
+        match self {
+            Kind::Postgres => TestDatabase::postgres().await,
+            Kind::MariaDb => TestDatabase::mariadb().await,
+            Kind::Sqlite => TestDatabase::sqlite().await,
+        }
+    }
+
+    /// The kind of the database at this address.
+    pub fn of(url: &str) -> Self {
+        match url.split(':').next() {
+            Some("postgres") => Kind::Postgres,
+            Some("mysql") => Kind::MariaDb,
+            Some("sqlite") => Kind::Sqlite,
+            other => panic!("{other:?} is the scheme of no database that tests run on."),
+        }
+    }
+
+    /// The dialect, as SeaORM calls it.
+    pub fn backend(self) -> DbBackend {
+        match self {
+            Kind::Postgres => DbBackend::Postgres,
+            Kind::MariaDb => DbBackend::MySql,
+            Kind::Sqlite => DbBackend::Sqlite,
+        }
+    }
+}
 
 /// A new, empty database that no other test uses.
 ///
@@ -63,13 +104,18 @@ impl TestDatabase {
 
     /// A connection pool of at most `max_connections`.
     pub async fn connect(&self, max_connections: u32) -> DatabaseConnection {
-        let mut options = ConnectOptions::new(&self.url);
-        options.max_connections(max_connections).sqlx_logging(false);
-        // SQLite's own defaults are a rollback journal, under which readers and writers exclude each other.
-        options.map_sqlx_sqlite_opts(|options| {
-            options.pragma("journal_mode", "WAL").pragma("busy_timeout", "30000")
-        });
-        let connection = Database::connect(options).await;
-        connection.unwrap_or_else(|error| panic!("No connection to {}: {error}.", self.url))
+        connect(&self.url, max_connections).await
     }
+}
+
+/// A connection pool of at most `max_connections` to the database at this address.
+pub async fn connect(url: &str, max_connections: u32) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(max_connections).sqlx_logging(false);
+    // SQLite's own defaults are a rollback journal, under which readers and writers exclude each other.
+    options.map_sqlx_sqlite_opts(|options| {
+        options.pragma("journal_mode", "WAL").pragma("busy_timeout", "30000")
+    });
+    let connection = Database::connect(options).await;
+    connection.unwrap_or_else(|error| panic!("No connection to {url}: {error}."))
 }

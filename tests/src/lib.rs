@@ -6,7 +6,8 @@
 //! * [`databases`]: a fresh database for each test.
 //! * [`processes`]: child processes that a test watches, pauses and kills.
 //! * [`proxy`]: a TCP connection that a test can cut, stall and resume.
-//! * [`entities`]: the models that tests replicate, on both sides.
+//! * [`entities`]: the models that tests replicate, on both sides, in SeaORM.
+//! * [`conformance`]: what a scenario asks of an app, and how each adapter does it.
 //! * [`apps`]: how the apps of tests are configured.
 //! * [`deaths`]: where a process is told to stand still until it is killed.
 //! * [`unique_app`] and [`until`], here.
@@ -15,9 +16,11 @@
 //! number, and no caller could do anything else with the error.
 
 pub mod apps;
+pub mod conformance;
 pub mod databases;
 pub mod deaths;
 pub mod entities;
+pub mod entities_diesel;
 pub mod processes;
 pub mod proxy;
 pub mod servers;
@@ -72,3 +75,8 @@ pub async fn until<T>(deadline: Duration, what: &str, mut probe: impl AsyncFnMut
 
 /// How long [`until`] rests between two probes: short beside a test, long beside a query.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+
+// Compiles the code in the README, for which both adapters are needed.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,17 +1,20 @@
-//! Two services in one process: what is saved in the shop arrives in the mailer, in order and for sure.
+//! Three services in one process: what is saved in the shop arrives in the mailer and in the archive, in order and for sure.
 //!
-//! Each has its own SQLite database. The broker and the version store are the embedded ones; with RabbitMQ and Redis only
+//! The shop and the mailer use SeaORM, the archive uses Diesel. Each has its own SQLite database. The broker and the version store are the embedded ones; with RabbitMQ and Redis only
 //! the configuration changes (see `examples/`).
 
 use std::error::Error;
 use std::time::Duration;
 
+use diesel::{Connection, SqliteConnection};
+use promiscuous_diesel::App;
 use promiscuous_seaorm::{Config, Context, Models, Promiscuous, PromiscuousConnection};
 use sea_orm::{
     ActiveModelTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, EntityTrait,
     IntoActiveModel, NotSet, Set,
 };
 
+mod archive;
 mod mailer;
 mod shop;
 
@@ -42,16 +45,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let running = tokio::spawn(subscriber.run(async { drop(stopped.await) }));
     status.wait_for(|status| status.consuming).await?;
 
+    // The archive: the same with Diesel. It has tables in a file, since its workers have a connection each.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("archive.sqlite").display().to_string();
+    let models =
+        promiscuous_diesel::Models::new().subscribe::<archive::Person>().subscribe::<archive::Letter>();
+    let archive = App::new(Config::embedded("archive", "quickstart")?).models(models);
+    let archive_db = &mut SqliteConnection::establish(&file)?;
+    archive::create_tables(archive_db)?;
+    archive.migrate(archive_db)?;
+    let subscriber = archive.start(&file)?.subscriber()?;
+    let mut filed = subscriber.status();
+    let (stop_archive, archive_stopped) = tokio::sync::oneshot::channel::<()>();
+    let archiving = tokio::spawn(subscriber.run(async { drop(archive_stopped.await) }));
+    filed.wait_for(|status| status.consuming).await?;
+
     println!(
-        "\nTwo services, two databases, one process. Applying a user takes the mailer 300 ms;\ntwo workers race, and still no mail overtakes its recipient.\n"
+        "\nThree services, three databases, one process. Applying a user takes the mailer 300 ms;\ntwo workers race, and still no mail overtakes its recipient.\n"
     );
     Context::new("quickstart/sign_up").scope(sign_up(&shop_db)).await?;
 
     // Three messages: the transaction is one, the rolled-back one is none.
     status.wait_for(|status| status.applied == 3 && status.held == 0).await?;
+    filed.wait_for(|status| status.applied == 3 && status.held == 0).await?;
     show(&mailer_db).await?;
-    let _ = stop.send(());
+    let _ = (stop.send(()), stop_archive.send(()));
     running.await??;
+    archiving.await??;
     shop_db.shut_down(Duration::from_secs(5)).await;
     Ok(())
 }

@@ -154,6 +154,26 @@ struct Copy {
     mine: Option<String>,
 }
 
+/// With columns in a struct of their own, and one that is computed: both are read, neither is written.
+#[derive(Debug, PartialEq, Queryable, Selectable, Subscribe)]
+#[diesel(table_name = places, primary_key(owner, number))]
+#[subscribe(as = "Place", attributes(owner))]
+struct PlaceWithExtras {
+    owner: String,
+    number: i32,
+    #[diesel(embed)]
+    extras: Extras,
+    #[diesel(select_expression = places::number + 1_i32)]
+    next: i32,
+}
+
+/// See [`PlaceWithExtras`].
+#[derive(Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = places)]
+struct Extras {
+    note: Option<String>,
+}
+
 /// With a composite key, in another order than the fields.
 #[derive(Debug, PartialEq, Queryable, Selectable, Subscribe)]
 #[diesel(table_name = places, primary_key(owner, number))]
@@ -255,6 +275,7 @@ where
 fn a_composite_key_is_compared_part_by_part<DB: Tested>()
 where
     Place: SubscribeOn<DB>,
+    PlaceWithExtras: SubscribeOn<DB>,
 {
     let Some(mut db) = Fresh::<DB>::with(tables(DB::DIALECT)) else { return };
     assert_eq!(Place::declaration().id_columns, ["owner", "number"]);
@@ -270,6 +291,8 @@ where
     } else {
         assert_eq!(found, None);
     }
+    let extended = PlaceWithExtras::find(&parts(&["ann", "1"]), &mut db).unwrap().unwrap();
+    assert_eq!((extended.extras.note.as_deref(), extended.next), (Some("changed"), 2));
     first.delete(&mut db).unwrap();
     assert!(Place::find(&parts(&["ann", "2"]), &mut db).unwrap().is_some());
 }

@@ -19,8 +19,9 @@ pub(super) struct Clauses {
     pub begins: Option<usize>,
     /// From the first of WHERE, ORDER BY and LIMIT to RETURNING or the end; empty and there, when it has none of them.
     pub condition: Range<usize>,
+    /// ORDER BY.
+    order: Option<usize>,
     has_where: bool,
-    has_order: bool,
     has_limit: bool,
     has_returning: bool,
 }
@@ -34,8 +35,8 @@ impl Clauses {
         let mut found = Self {
             begins: None,
             condition: subject.end..subject.end,
+            order: None,
             has_where: false,
-            has_order: false,
             has_limit: false,
             has_returning: false,
         };
@@ -57,7 +58,9 @@ impl Clauses {
                     }
                     found.has_where |= text.is(token, "where");
                     found.has_limit |= text.is(token, "limit");
-                    found.has_order |= opens && text.is(token, "order");
+                    if opens && text.is(token, "order") {
+                        found.order = Some(token);
+                    }
                 }
                 _ => {}
             }
@@ -67,7 +70,7 @@ impl Clauses {
 
     /// Whether the tree has the same ones.
     pub(super) fn agree(&self, selection: bool, order: bool, limit: bool, returning: bool) -> bool {
-        (self.has_where, self.has_order, self.has_limit, self.has_returning)
+        (self.has_where, self.order.is_some(), self.has_limit, self.has_returning)
             == (selection, order, limit, returning)
     }
 }
@@ -84,7 +87,7 @@ pub(super) fn plan(
 ) -> Result<Condition, Refusal> {
     let text = subject.text;
     let verb = || text.written(own.at).to_ascii_uppercase();
-    if clauses.has_limit || (clauses.has_order && text.dialect != Dialect::Mysql) {
+    if clauses.has_limit || (clauses.order.is_some() && text.dialect != Dialect::Mysql) {
         let advice = "with a LIMIT it is not known which rows: select their primary keys first";
         return Err(Refusal::new(Some(table), format!("{} with LIMIT", verb()), advice));
     }
@@ -107,11 +110,20 @@ pub(super) fn plan(
         let advice = "with WITH the rows cannot be selected first: select their primary keys, then write `WHERE … IN (…)`";
         return Err(Refusal::new(Some(table), format!("{} behind WITH", verb()), advice));
     }
-    let pinned = match clauses.has_order {
-        false => selection.and_then(|selection| pinned(subject, parsed, selection, named, table)),
-        true => None,
+    if clauses.order.is_some_and(|order| !binds(subject, order..clauses.condition.end).is_empty()) {
+        let advice = "with a placeholder in ORDER BY the rows cannot be selected first: write the value, or leave it out";
+        return Err(Refusal::new(Some(table), verb(), advice));
+    }
+    let pinned = match clauses.order {
+        None => selection.and_then(|selection| pinned(subject, parsed, selection, named, table)),
+        Some(_) => None,
     };
-    Ok(Condition { text: rendered(subject, clauses), binds: binds(subject, clauses), pinned })
+    Ok(Condition {
+        text: rendered(subject, clauses),
+        binds: binds(subject, clauses.condition.clone()),
+        filter: filter(subject, clauses),
+        pinned,
+    })
 }
 
 /// The text, with a number for each placeholder of SQLite's.
@@ -136,16 +148,30 @@ fn rendered(subject: Subject<'_>, clauses: &Clauses) -> String {
     rendered
 }
 
-fn binds(subject: Subject<'_>, clauses: &Clauses) -> Range<usize> {
+/// Where WHERE is, or would be.
+fn filter(subject: Subject<'_>, clauses: &Clauses) -> Range<usize> {
+    let end_of = |token: usize| subject.text.tokens.get(token).map_or(0, |token| token.end);
+    let end = clauses.order.unwrap_or(clauses.condition.end);
+    let behind = end_of(end.saturating_sub(1));
+    match subject.text.tokens.get(clauses.condition.start) {
+        Some(first) if clauses.has_where => first.start..behind,
+        _ => {
+            let before = end_of(clauses.condition.start.saturating_sub(1));
+            before..before
+        }
+    }
+}
+
+fn binds(subject: Subject<'_>, tokens: Range<usize>) -> Range<usize> {
     let number = |token: usize| match subject.text.kind(token) {
         Some(Kind::Bind(bind)) => Some(bind),
         _ => None,
     };
-    let inside = || clauses.condition.clone().filter_map(number);
+    let inside = || tokens.clone().filter_map(number);
     match (inside().min(), inside().max()) {
         (Some(first), Some(last)) => first..last + 1,
         _ => {
-            let before = (subject.first..clauses.condition.start).filter_map(number).max();
+            let before = (subject.first..tokens.start).filter_map(number).max();
             let none = before.map_or(0, |bind| bind + 1);
             none..none
         }

@@ -257,6 +257,11 @@ pub struct Condition {
     pub text: String,
     /// The binds inside of `text`, counted from 0 in the order of the whole statement's binds.
     pub binds: Range<usize>,
+    /// The bytes of the statement that are WHERE and what it asks for; empty, and where it would stand, when there is none. A
+    /// statement whose rows were selected before has to be narrowed to them here: until it runs, the same question may get another
+    /// answer (a subselect reads rows that nobody locks, `RAND()` differs each time). Its binds are those of `text`, which has none
+    /// behind WHERE.
+    pub filter: Range<usize>,
     /// Where the condition is just `key = ?` for each primary key column: their binds, in key order. What compares equal to a bind
     /// may still be another text: letter case, padding, casts.
     pub pinned: Option<Vec<usize>>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use promiscuous_diesel::core::subscriber::Status;
+use promiscuous_diesel::core::subscriber::{Status, Subscriber};
 use promiscuous_diesel::{App, Config, Models, Running};
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
@@ -177,9 +177,13 @@ struct Subscribing {
 impl Subscribing {
     /// Consumes already.
     fn start(running: &Running<Sqlite>) -> Self {
+        Self::with(running.subscriber().unwrap())
+    }
+
+    /// Consumes already.
+    fn with(subscriber: Subscriber) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let subscriber = running.subscriber().unwrap();
         let mut status = subscriber.status();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = runtime.spawn(subscriber.run(async move {

@@ -41,7 +41,6 @@ fn its_own_pool_publishes() {
             let pool = pool.clone();
             std::thread::spawn(move || {
                 let mut connection = pool.get().unwrap();
-                connection.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
                 insert(&mut connection, id);
             })
         })

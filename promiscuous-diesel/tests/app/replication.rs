@@ -130,3 +130,37 @@ pub fn number(connection: &mut SqliteConnection, sql: &str) -> i64 {
     }
     diesel::sql_query(sql).get_result::<Number>(connection).unwrap().number
 }
+
+/// How many messages a second are applied: `cargo test … --test app -- --ignored --nocapture rate`.
+#[test]
+#[ignore = "measures"]
+fn rate_of_applying() {
+    const MESSAGES: i64 = 10_000;
+    for workers in [1, 8] {
+        let network = network();
+        let shop = TestApp::shop(&network);
+        let mailer = TestApp::new("mailer", &network, Models::new().subscribe::<Recipient>());
+        let (shop_app, mailer_app) = (shop.start(), mailer.start());
+        Subscribing::start(&mailer_app).stop();
+        let mut db = shop_app.wrap(shop.plain());
+        let began = std::time::Instant::now();
+        for id in 0..MESSAGES {
+            diesel::insert_into(users::table).values(user(id, "Joe")).execute(&mut db).unwrap();
+        }
+        let writing = MESSAGES as f64 / began.elapsed().as_secs_f64();
+        shop_app.shut_down(Duration::from_secs(60));
+        let mut settings = promiscuous_diesel::core::subscriber::SubscriberSettings::new("mailer");
+        settings.workers = workers;
+        settings.clock_skew = Duration::ZERO;
+        let began = std::time::Instant::now();
+        let mut subscribing = Subscribing::with(mailer_app.subscriber_with(settings).unwrap());
+        subscribing.until(|| subscribing_applied(&mailer) == MESSAGES);
+        let applying = MESSAGES as f64 / began.elapsed().as_secs_f64();
+        println!("{workers} workers: {writing:.0} written/s, {applying:.0} applied/s");
+        subscribing.stop();
+    }
+}
+
+fn subscribing_applied(mailer: &TestApp) -> i64 {
+    recipients::table.count().get_result(&mut mailer.plain()).unwrap()
+}

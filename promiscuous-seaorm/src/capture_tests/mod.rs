@@ -1,7 +1,9 @@
 //! What is published when an app works with SeaORM on SQLite.
 
 mod endings;
+mod interruptions;
 mod reads;
+mod relay;
 mod servers;
 mod transactions;
 mod writes;
@@ -11,7 +13,8 @@ use std::sync::{Arc, PoisonError};
 use promiscuous_core::database::Dialect;
 use promiscuous_core::operation::{Operation, OperationKind};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, Schema, Set,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, Schema,
+    Set, TransactionTrait,
 };
 
 use crate::commit::CommitPath;
@@ -100,12 +103,60 @@ impl Bakery {
 
     /// How many messages are in the outbox.
     pub async fn outbox(&self) -> i64 {
-        let ask = sea_orm::Statement::from_string(
-            DbBackend::Sqlite,
-            "SELECT count(*) AS n FROM promiscuous_outbox",
-        );
-        let row = self.plain().query_one_raw(ask).await.unwrap().unwrap();
-        row.try_get("", "n").unwrap()
+        self.number("SELECT count(*) AS n FROM promiscuous_outbox").await
+    }
+
+    /// The column `n` of one row.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let ask = sea_orm::Statement::from_string(self.plain().get_database_backend(), sql);
+        self.plain().query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap()
+    }
+
+    /// Waits until nothing that was begun on the tables is open any more: their locks are to be had only then. A future
+    /// that was dropped may have left work behind, which the database still does or undoes.
+    pub async fn quiet(&self) {
+        let backend = self.plain().get_database_backend();
+        let (patience, lock) = match backend {
+            DbBackend::Postgres => (
+                "SET LOCAL lock_timeout = '60s'",
+                "LOCK TABLE cake, pan, promiscuous_outbox IN ACCESS EXCLUSIVE MODE",
+            ),
+            DbBackend::MySql => (
+                "SET SESSION lock_wait_timeout = 60",
+                "LOCK TABLES cake WRITE, pan WRITE, promiscuous_outbox WRITE",
+            ),
+            // There is one connection, and `begin` waits for it.
+            _ => return drop(self.plain().begin().await.unwrap()),
+        };
+        let transaction = self.plain().begin().await.unwrap();
+        transaction.execute_unprepared(patience).await.unwrap();
+        transaction.execute_unprepared(lock).await.unwrap();
+        if backend == DbBackend::MySql {
+            transaction.execute_unprepared("UNLOCK TABLES").await.unwrap();
+        }
+        transaction.rollback().await.unwrap();
+    }
+
+    /// Every committed cake has its outbox row, no other has, and all `connections` of the pool can be had at once.
+    pub async fn balance(&self, connections: usize) {
+        self.quiet().await;
+        let mut all = Vec::new();
+        for _ in 0..connections {
+            all.push(self.plain().begin().await.expect("a connection never came back to the pool"));
+        }
+        for transaction in all {
+            transaction.rollback().await.unwrap();
+        }
+        let cakes = self.cakes().await;
+        let transactions = cakes.iter().filter(|name| *name == "renamed").count();
+        let singles = cakes.iter().filter(|name| name.starts_with("single")).count();
+        assert_eq!(cakes.len(), transactions + singles, "{cakes:?}");
+        // A transaction that committed has deleted the row of the single write before it.
+        let committed = singles + 2 * transactions;
+        assert_eq!(usize::try_from(self.outbox().await), Ok(committed), "{cakes:?}");
+        // A COMMIT that was under way when its future was dropped is left to the recovery.
+        let messages = self.published().len();
+        assert!(messages <= committed && committed <= messages + self.settled());
     }
 
     /// Cakes 1 to n, unpublished.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, IntoActiveModel, PaginatorTrait, Set};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IntoActiveModel,
+    PaginatorTrait, Set,
+};
 
 use super::{Bakery, cake as named, coded, fruit as fruit_named, known, said};
 use crate::fixtures::{cake, cake_filling, filling, fruit};
@@ -13,15 +16,25 @@ use promiscuous_core::capture::CaptureSettings;
 
 /// A database of its own on the server, if there is one.
 async fn served(variable: &str) -> Option<Bakery> {
+    let url = database(variable).await?;
+    Some(Bakery::equipped(pool(&url, 5).await, CaptureSettings::default()).await)
+}
+
+/// A pool that fails the test, when it does not recover, before the runner loses its patience.
+pub(super) async fn pool(url: &str, connections: u32) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(60));
+    Database::connect(options).await.unwrap()
+}
+
+/// The address of a new database on the server, if there is one.
+pub(super) async fn database(variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok()?;
     let name = format!("capture_{}", uuid::Uuid::now_v7().simple());
     let server = Database::connect(&url).await.unwrap();
     server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
     let base = url.rsplit_once('/').map_or(url.as_str(), |(base, _)| base);
-    let mut options = ConnectOptions::new(format!("{base}/{name}"));
-    options.max_connections(5).sqlx_logging(false);
-    let inner = Database::connect(options).await.unwrap();
-    Some(Bakery::equipped(inner, CaptureSettings::default()).await)
+    Some(format!("{base}/{name}"))
 }
 
 #[tokio::test]
@@ -127,7 +140,7 @@ async fn common(bakery: &Bakery) {
     );
     cake::Entity::insert(known(50, "FIFTY")).on_conflict(upsert()).exec(db).await.unwrap();
     assert_eq!(bakery.published(), ["update cake/50 FIFTY"]);
-    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+    if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared("SELECT setval('cake_id_seq', 50)").await.unwrap();
     }
 
@@ -144,15 +157,6 @@ async fn common(bakery: &Bakery) {
     concurrent(bakery).await;
 }
 
-#[tokio::test]
-async fn servers_commit_what_is_published_whatever_is_cancelled() {
-    for variable in ["TEST_POSTGRES_URL", "TEST_MARIADB_URL"] {
-        if let Some(bakery) = served(variable).await {
-            super::endings::cancel_everywhere(&bakery).await;
-        }
-    }
-}
-
 /// Two statements that want the same row: the second sees it as the first left it.
 async fn concurrent(bakery: &Bakery) {
     let first = bakery.db.begin().await.unwrap();
@@ -163,14 +167,14 @@ async fn concurrent(bakery: &Bakery) {
             cake::Entity::update_many().col_expr(cake::Column::Code, Expr::value(Option::<String>::None));
         all.filter(cake::Column::Name.eq("first")).exec(&db).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    stuck(bakery, &second).await;
     first.commit().await.unwrap();
     second.await.unwrap().unwrap();
     let late = bakery.db.begin().await.unwrap();
     known(40, "rolled back").update(&late).await.unwrap();
     let db = bakery.db.clone();
     let waiting = tokio::spawn(async move { known(40, "by code").update_without_returning(&db).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    stuck(bakery, &waiting).await;
     late.rollback().await.unwrap();
     waiting.await.unwrap().unwrap();
     let published = bakery.published();
@@ -178,4 +182,54 @@ async fn concurrent(bakery: &Bakery) {
     assert_eq!(published.last().map(String::as_str), Some("update cake/40 by code"));
     let restore = cake::Entity::update_many().col_expr(cake::Column::Code, Expr::value("c"));
     restore.filter(cake::Column::Id.eq(40)).exec(bakery.plain()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mariadb_transaction_that_lost_a_deadlock_publishes_nothing() {
+    let Some(bakery) = served("TEST_MARIADB_URL").await else { return };
+    bakery.bake(&["a", "b"]).await;
+    let first = bakery.db.begin().await.unwrap();
+    let second = bakery.db.begin().await.unwrap();
+    known(1, "first").update(&first).await.unwrap();
+    known(2, "second").update(&second).await.unwrap();
+    let waiting = tokio::spawn(async move { (known(1, "second").update(&second).await, second) });
+    stuck(&bakery, &waiting).await;
+    let first = (known(2, "first").update(&first).await, first);
+    let second = waiting.await.unwrap();
+    assert_ne!(first.0.is_ok(), second.0.is_ok(), "one of them is the victim");
+    let (victim, winner) = if first.0.is_ok() { (second.1, first.1) } else { (first.1, second.1) };
+    // The server rolled all of it back, and would now commit each statement by itself.
+    assert!(said(named("late").insert(&victim).await).contains("roll it back"));
+    assert!(said(victim.commit().await).contains("roll it back"));
+    winner.commit().await.unwrap();
+    let cakes = bakery.cakes().await;
+    assert_eq!(cakes[0], cakes[1], "what the winner wrote");
+    assert_eq!(cakes.len(), 2, "{cakes:?}");
+    assert_eq!(bakery.outbox().await, 1);
+    let published = bakery.published();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let mut operations: Vec<_> = published[0].split("; ").collect();
+    operations.sort_unstable();
+    assert_eq!(operations, [1, 2].map(|id| format!("update cake/{id} {}", cakes[0])));
+}
+
+/// Waits until a task waits for a row lock, or is done without: PostgreSQL does not lock what it need not.
+async fn stuck<T>(bakery: &Bakery, task: &tokio::task::JoinHandle<T>) {
+    let waits = match bakery.plain().get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        }
+        // Which transaction waits is told by a view that stays as it is while somebody keeps looking at it.
+        _ => {
+            "SELECT count(*) AS n FROM information_schema.GLOBAL_STATUS, information_schema.PROCESSLIST \
+             WHERE VARIABLE_NAME = 'INNODB_ROW_LOCK_CURRENT_WAITS' AND VARIABLE_VALUE > 0 \
+             AND DB = DATABASE() AND COMMAND IN ('Execute', 'Query') AND ID <> CONNECTION_ID()"
+        }
+    };
+    let waiting = async {
+        while !task.is_finished() && bakery.number(waits).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it neither waits nor ends");
 }

@@ -136,6 +136,8 @@ pub mod note {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: i64,
         pub text: String,
+        /// The note it is about. It must be there at COMMIT.
+        pub about: Option<i64>,
     }
 
     impl ActiveModelBehavior for ActiveModel {}

@@ -78,7 +78,7 @@ pub mod user {
     }
 }
 
-/// The messages; each wants its user in exactly the state in which it was written.
+/// The messages; each wants its user in the state in which it was written.
 pub mod message {
     use promiscuous_seaorm::Subscribe;
     use sea_orm::entity::prelude::*;
@@ -100,9 +100,13 @@ pub mod message {
     impl ActiveModelBehavior for ActiveModel {
         async fn after_save<C: ConnectionTrait>(message: Model, db: &C, _: bool) -> Result<Model, DbErr> {
             let user = super::user::Entity::find_by_id(message.user_id).one(db).await?;
-            if message.text == super::CHECKED
-                && user.is_none_or(|user| user.revision != message.user_revision)
-            {
+            let revision = user.map(|user| user.revision);
+            let violated = match message.text.as_str() {
+                super::CHECKED => revision != Some(message.user_revision),
+                super::AT_LEAST => revision.is_none_or(|revision| revision < message.user_revision),
+                _ => false,
+            };
+            if violated {
                 super::log(db, super::VIOLATION, message.id, message.user_revision).await?;
             }
             super::log(db, "message", message.id, 0).await?;
@@ -111,8 +115,12 @@ pub mod message {
     }
 }
 
-/// A message with this text is a violation without its user in the right state; a comment, without its message.
+/// A message with this text is a violation without its user in exactly the state in which it was written; a comment, without its
+/// message.
 pub const CHECKED: &str = "checked";
+
+/// A message with this text is a violation without its user in that state or a later one.
+pub const AT_LEAST: &str = "at least";
 
 /// The comments; each wants its message.
 pub mod comment {

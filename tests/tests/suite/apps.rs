@@ -1,49 +1,46 @@
-//! A publishing app and a subscribing one, each with a PostgreSQL database of its own, connected by real servers.
+//! A publishing app and a subscribing one, each with a database of its own, connected by real servers.
 
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use promiscuous_core::broker::rabbitmq::RabbitMq;
 use promiscuous_core::broker::{Broker, Consumer, Queue, QueueKind};
 use promiscuous_core::config::Config;
 use promiscuous_core::message::Message;
-use promiscuous_seaorm::{Context, Promiscuous, PromiscuousConnection};
+use promiscuous_tests::conformance::tables::{self, Side};
+use promiscuous_tests::conformance::{App, Blueprint, Eyes, Stack};
 use promiscuous_tests::databases::TestDatabase;
 use promiscuous_tests::deaths::STOP_AT;
-use promiscuous_tests::entities::publishing;
-use promiscuous_tests::entities::subscribing::{self, applied};
 use promiscuous_tests::processes::{Builder, Process};
 use promiscuous_tests::{apps, servers, unique_app, until};
-use sea_orm::sea_query::ExprTrait;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, Set,
-};
 
-/// How long something that must happen may take.
-pub const SOON: Duration = Duration::from_secs(30);
+pub use promiscuous_tests::conformance::eyes::SOON;
 
-/// The app that publishes everything in [`publishing`].
+/// The app that publishes [`apps::PUBLISHED`].
 pub struct Publishing {
+    pub stack: Stack,
     pub app: String,
     pub database: TestDatabase,
+    /// Its database, as the test sees it.
+    pub eyes: Eyes,
     config: Config,
 }
 
 impl Publishing {
     /// On the shared servers.
-    pub async fn new() -> Self {
-        Self::on(&servers::amqp_url(), &servers::redis_url()).await
+    pub async fn new(stack: Stack) -> Self {
+        Self::on(stack, &servers::amqp_url(), &servers::redis_url()).await
     }
 
     /// On these servers.
-    pub async fn on(amqp_url: &str, redis_url: &str) -> Self {
+    pub async fn on(stack: Stack, amqp_url: &str, redis_url: &str) -> Self {
         let app = unique_app("shop");
-        let database = TestDatabase::postgres().await;
+        let database = stack.kind.create().await;
         let config = apps::config(&app, amqp_url, redis_url);
-        let db = database.connect(1).await;
-        apps::create_published_tables(&db).await;
-        Promiscuous::new(config.clone()).unwrap().migrate(&db).await.unwrap();
-        Self { app, database, config }
+        tables::create(database.url(), &tables::numbered(stack.kind, Side::Publishing)).await;
+        stack.migrate(&config, database.url()).await;
+        let eyes = Eyes::open(database.url()).await;
+        Self { stack, app, database, eyes, config }
     }
 
     /// Where it publishes to.
@@ -52,10 +49,11 @@ impl Publishing {
     }
 
     /// The app in this process, with this many database connections.
-    pub async fn connect(&self, connections: u32) -> PromiscuousConnection {
-        let promiscuous = Promiscuous::new(self.config.clone()).unwrap().models(apps::published());
-        let promiscuous = promiscuous.publisher_settings(apps::in_a_hurry);
-        promiscuous.wrap(self.database.connect(connections).await).await.unwrap()
+    pub async fn connect(&self, connections: u32) -> Arc<dyn App> {
+        let mut blueprint = Blueprint::new(self.config.clone(), self.database.url());
+        blueprint.connections = connections;
+        blueprint.adjust = apps::in_a_hurry;
+        self.stack.start(&blueprint.publishing(&apps::PUBLISHED)).await.unwrap()
     }
 
     /// The app in a process of its own that does these things.
@@ -74,11 +72,13 @@ impl Publishing {
     /// `promiscuous` with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Builder {
         let command = self.with_environment(Process::new(env!("CARGO_BIN_EXE_command")));
+        let command = command.env("PUBLISHES", apps::PUBLISHED.join(","));
         arguments.iter().fold(command, |command, argument| command.arg(argument))
     }
 
     fn with_environment(&self, process: Builder) -> Builder {
         process
+            .env("STACK", self.stack.to_string())
             .env("PROMISCUOUS_APP", &self.app)
             .env("DATABASE_URL", self.database.url())
             .env("AMQP_URL", self.config.amqp_url.expose())
@@ -86,14 +86,14 @@ impl Publishing {
     }
 
     /// An app that subscribes to these models.
-    pub async fn subscribing(&self, models: &[&'static str]) -> Subscribing {
+    pub async fn subscribing(&self, stack: Stack, models: &[&'static str]) -> Subscribing {
         let app = unique_app("mailer");
-        let database = TestDatabase::postgres().await;
-        let db = database.connect(4).await;
+        let database = stack.kind.create().await;
         let config = apps::config(&app, self.config.amqp_url.expose(), self.config.redis_url.expose());
-        apps::create_subscribed_tables(&db).await;
-        Promiscuous::new(config.clone()).unwrap().migrate(&db).await.unwrap();
-        Subscribing { app, database, db, models: models.to_vec(), from: self.app.clone(), config }
+        tables::create(database.url(), &tables::numbered(stack.kind, Side::Subscribing)).await;
+        stack.migrate(&config, database.url()).await;
+        let eyes = Eyes::open(database.url()).await;
+        Subscribing { stack, app, database, eyes, models: models.to_vec(), from: self.app.clone(), config }
     }
 
     /// Everything that this app publishes from now on, as it goes over the wire.
@@ -109,13 +109,23 @@ impl Publishing {
 
 /// An app that subscribes to some of it.
 pub struct Subscribing {
+    pub stack: Stack,
     pub app: String,
     pub database: TestDatabase,
-    /// Its database, as its own code sees it.
-    pub db: DatabaseConnection,
+    /// Its database, as the test sees it.
+    pub eyes: Eyes,
     models: Vec<&'static str>,
     from: String,
     config: Config,
+}
+
+/// What is seen of it is what is in its database.
+impl Deref for Subscribing {
+    type Target = Eyes;
+
+    fn deref(&self) -> &Eyes {
+        &self.eyes
+    }
 }
 
 impl Subscribing {
@@ -123,6 +133,7 @@ impl Subscribing {
     pub fn process(&self) -> Builder {
         Process::new(env!("CARGO_BIN_EXE_command"))
             .arg("subscribe")
+            .env("STACK", self.stack.to_string())
             .env("PROMISCUOUS_APP", &self.app)
             .env("PROMISCUOUS_CLOCK_SKEW", "0")
             .env("DATABASE_URL", self.database.url())
@@ -144,51 +155,7 @@ impl Subscribing {
     /// remembers since when.
     pub async fn bound(&self) {
         until(SOON, "the queue's bindings", async || {
-            let count = "SELECT COUNT(*) AS count FROM promiscuous_subscriptions";
-            let row = self.db.query_one_raw(statement(count)).await.unwrap().unwrap();
-            let bound: i64 = row.try_get("", "count").unwrap();
-            (usize::try_from(bound) == Ok(self.models.len())).then_some(())
-        })
-        .await;
-    }
-
-    /// The values of an object in the order they were applied.
-    pub async fn values(&self, kind: &str, object: i64) -> Vec<i64> {
-        let lines = self.log(kind).await;
-        lines.into_iter().filter(|line| line.object == object).map(|line| line.value).collect()
-    }
-
-    /// What was applied of one kind, in order.
-    pub async fn log(&self, kind: &str) -> Vec<applied::Model> {
-        let lines = applied::Entity::find().filter(applied::Column::Kind.eq(kind));
-        lines.order_by_asc(applied::Column::Position).all(&self.db).await.unwrap()
-    }
-
-    /// What was applied without its cause.
-    pub async fn violations(&self) -> Vec<String> {
-        self.log(subscribing::VIOLATION).await.iter().map(|line| format!("{line:?}")).collect()
-    }
-
-    /// Waits until a counter has arrived at this number.
-    pub async fn counted(&self, id: i64, n: i64) {
-        self.counted_within(SOON, id, n).await;
-    }
-
-    /// The same, with a deadline.
-    pub async fn counted_within(&self, deadline: Duration, id: i64, n: i64) {
-        let what = format!("counter {id} to be {n}");
-        until(deadline, &what, async || {
-            let counter = subscribing::counter::Entity::find_by_id(id).one(&self.db).await.unwrap();
-            counter.filter(|counter| counter.n == n).map(|_| ())
-        })
-        .await;
-    }
-
-    /// Waits until a model has this many rows.
-    pub async fn rows<E: EntityTrait<Model: Send + Sync>>(&self, _: E, count: u64) {
-        let what = format!("{count} rows of {}", E::default().table_name());
-        until(Duration::from_secs(90), &what, async || {
-            (E::find().count(&self.db).await.unwrap() >= count).then_some(())
+            (self.eyes.count("promiscuous_subscriptions").await == self.models.len()).then_some(())
         })
         .await;
     }
@@ -239,26 +206,4 @@ pub fn read(message: &Message) -> Vec<String> {
 
 fn without_app(key: &str) -> String {
     key.split_once('/').unwrap().1.to_owned()
-}
-
-pub fn statement(sql: &str) -> sea_orm::Statement {
-    sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql)
-}
-
-/// Inserts a counter that is at 0.
-pub async fn create_counter(db: &impl ConnectionTrait, id: i64) -> Result<(), DbErr> {
-    let counter = publishing::counter::ActiveModel { id: Set(id), n: Set(0) };
-    counter.insert(db).await.map(|_| ())
-}
-
-/// One more, in the database.
-pub async fn increment(db: &impl ConnectionTrait, id: i64) -> Result<(), DbErr> {
-    use publishing::counter::{Column, Entity};
-    let more = Entity::update_many().col_expr(Column::N, Column::N.into_expr().add(1));
-    more.filter(Column::Id.eq(id)).exec(db).await.map(|_| ())
-}
-
-/// What a request handler does: a unit of cause and effect.
-pub async fn request<T>(name: &str, what: impl Future<Output = T>) -> T {
-    Context::new(name).scope(Box::pin(what)).await
 }

@@ -1,40 +1,59 @@
 //! How the programs behave towards people: at the start, when told to end, and when something is wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use promiscuous_core::broker::{Broker, Publication};
 use promiscuous_core::key::Endpoint;
-use promiscuous_seaorm::{Models, Promiscuous, PromiscuousConnection};
-use promiscuous_tests::databases::TestDatabase;
-use promiscuous_tests::entities::publishing::{claimed, user};
-use promiscuous_tests::entities::subscribing;
+use promiscuous_tests::conformance::step::{create_counter, increment, save_user};
+use promiscuous_tests::conformance::{App, Blueprint, Model, Stack, Step};
 use promiscuous_tests::processes::Process;
 use promiscuous_tests::proxy::Proxy;
 use promiscuous_tests::{apps, servers, unique_app, until};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, Set};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::apps::{Publishing, SOON, Subscribing, create_counter, increment, request, statement};
+use crate::apps::{Publishing, SOON, Subscribing};
 
-#[tokio::test]
-async fn an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start() {
-    // Given nobody who publishes conduct/claimed, and then one app.
+/// Makes a test of each scenario for each adapter.
+macro_rules! over_adapters {
+    ($($scenario:ident)*) => {
+        $(mod $scenario {
+            crate::conformance::stacks! { $scenario:
+                seaorm: SEAORM_POSTGRES,
+                diesel: DIESEL_POSTGRES,
+            }
+        })*
+    };
+}
+
+over_adapters! {
+    an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start
+    a_message_that_does_not_fit_is_named_tried_again_and_blocks_only_its_successors
+    servers_that_are_away_are_named_once_and_waited_for
+    sigterm_finishes_what_has_begun
+    a_second_signal_ends_it_at_once_and_nothing_is_lost
+    wrong_usage_is_2_and_failure_is_1
+    a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window
+}
+
+async fn an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start(stack: Stack) {
+    // Given nobody who publishes the endpoint, and then one app. Each adapter's model has its own: tests run side by side.
+    let endpoint = stack.claimed_endpoint();
     let properties = lapin::ConnectionProperties::default();
     let connection = lapin::Connection::connect(&servers::amqp_url(), properties).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    let exchange = "promiscuous.endpoint.conduct.claimed";
-    channel.exchange_delete(exchange.into(), Default::default()).await.unwrap();
+    let exchange = format!("promiscuous.endpoint.{}", endpoint.replace('/', "."));
+    channel.exchange_delete(exchange.as_str().into(), Default::default()).await.unwrap();
 
     let app = async |name: &str| {
-        let database = TestDatabase::postgres().await;
+        let database = stack.kind.create().await;
         let config = apps::config(name, &servers::amqp_url(), &servers::redis_url());
-        let models = Models::new().publish::<claimed::Entity>();
-        let app = Promiscuous::new(config).unwrap().models(models);
-        let db = database.connect(2).await;
-        app.migrate(&db).await.unwrap();
-        (app.wrap(db).await, database)
+        stack.migrate(&config, database.url()).await;
+        let blueprint = Blueprint::new(config, database.url()).publishing(&["claimed"]);
+        (stack.start(&blueprint).await, database)
     };
     let (first, second) = (unique_app("first"), unique_app("second"));
     let (owner, _database) = app(&first).await;
@@ -44,7 +63,7 @@ async fn an_app_that_claims_another_app_s_endpoint_is_refused_at_its_start() {
     let Err(refused) = refused else { panic!("it must be refused") };
     let error = promiscuous_core::error::chain(&refused);
     println!("{error}");
-    for part in ["conduct/claimed", &format!("`{first}`"), "to = \"…\"", exchange] {
+    for part in [endpoint, &format!("`{first}`"), "to = \"…\"", &exchange] {
         assert!(error.contains(part), "{error}");
     }
     // While the first may start again.
@@ -104,11 +123,10 @@ impl<'a> Forger<'a> {
 /// A version after everything that was bound.
 const LATER: u64 = 4_000_000_000_000_000;
 
-#[tokio::test]
-async fn a_message_that_does_not_fit_is_named_tried_again_and_blocks_only_its_successors() {
+async fn a_message_that_does_not_fit_is_named_tried_again_and_blocks_only_its_successors(stack: Stack) {
     // Given a subscriber,
-    let publishing = Publishing::new().await;
-    let subscribing = publishing.subscribing(&["counter", "user", "photo"]).await;
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["counter", "user", "photo"]).await;
     let mut process = subscribing.process().env("NO_COLOR", "1").with_log().spawn();
     subscribing.bound().await;
     let forger = Forger::new(&publishing).await;
@@ -140,18 +158,17 @@ async fn a_message_that_does_not_fit_is_named_tried_again_and_blocks_only_its_su
     process.terminate();
     assert!(process.wait().await.success());
     let default = "ALTER TABLE counters ALTER COLUMN n SET DEFAULT 7";
-    subscribing.db.execute_unprepared(default).await.unwrap();
+    subscribing.execute(default).await;
     let _relaxed = subscribing.process().arg("--relaxed-schema").spawn();
     subscribing.counted(1, 8).await;
     assert_eq!(subscribing.values("counter", 1).await, [7, 8]);
     assert_eq!(subscribing.log("user").await.len() + subscribing.log("photo").await.len(), 0);
 }
 
-#[tokio::test]
-async fn servers_that_are_away_are_named_once_and_waited_for() {
+async fn servers_that_are_away_are_named_once_and_waited_for(stack: Stack) {
     // Given a subscriber that starts before its servers.
-    let publishing = Publishing::new().await;
-    let subscribing = publishing.subscribing(&["counter"]).await;
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["counter"]).await;
     let (rabbitmq, amqp_url) = Proxy::to_url(&servers::amqp_url()).await;
     let (redis, redis_url) = Proxy::to_url(&servers::redis_url()).await;
     let (postgres, database_url) = Proxy::to_url(subscribing.database.url()).await;
@@ -175,8 +192,8 @@ async fn servers_that_are_away_are_named_once_and_waited_for() {
     }
     // Then it works.
     subscribing.bound().await;
-    let db = publishing.connect(2).await;
-    create_counter(&db, 1).await.unwrap();
+    let shop = publishing.connect(2).await;
+    shop.write(create_counter(1)).await.unwrap();
     subscribing.counted(1, 0).await;
     // And each of them was named in one line.
     process.terminate();
@@ -193,30 +210,28 @@ async fn servers_that_are_away_are_named_once_and_waited_for() {
 }
 
 /// A subscriber in the middle of a transaction: somebody else holds the row that it wants to change.
-async fn in_the_middle() -> (Publishing, Subscribing, Process, sea_orm::DatabaseTransaction) {
-    let publishing = Publishing::new().await;
-    let subscribing = publishing.subscribing(&["counter"]).await;
+async fn in_the_middle(stack: Stack) -> (Publishing, Subscribing, Process, sea_orm::DatabaseTransaction) {
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["counter"]).await;
     let process = subscribing.process().env("RUST_LOG", "info").with_log().spawn();
     subscribing.bound().await;
-    let db = publishing.connect(2).await;
-    create_counter(&db, 1).await.unwrap();
+    let shop = publishing.connect(2).await;
+    shop.write(create_counter(1)).await.unwrap();
     subscribing.counted(1, 0).await;
-    let holder = sea_orm::TransactionTrait::begin(&subscribing.db).await.unwrap();
+    let holder = sea_orm::TransactionTrait::begin(&subscribing.eyes.db).await.unwrap();
     holder.execute_unprepared("SELECT * FROM counters FOR UPDATE").await.unwrap();
-    increment(&db, 1).await.unwrap();
+    shop.write(increment(1)).await.unwrap();
     until(SOON, "the subscriber to wait for the row", async || {
         let sql = "SELECT COUNT(*) AS count FROM pg_stat_activity \
                    WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        let row = subscribing.db.query_one_raw(statement(sql)).await.unwrap().unwrap();
-        (row.try_get::<i64>("", "count").unwrap() > 0).then_some(())
+        (subscribing.row(sql).await.try_get::<i64>("", "count").unwrap() > 0).then_some(())
     })
     .await;
     (publishing, subscribing, process, holder)
 }
 
-#[tokio::test]
-async fn sigterm_finishes_what_has_begun() {
-    let (_publishing, subscribing, mut process, holder) = in_the_middle().await;
+async fn sigterm_finishes_what_has_begun(stack: Stack) {
+    let (_publishing, subscribing, mut process, holder) = in_the_middle(stack).await;
     process.terminate();
     process.wait_for_line("once more to stop at once").await;
     holder.rollback().await.unwrap();
@@ -224,9 +239,8 @@ async fn sigterm_finishes_what_has_begun() {
     assert_eq!(subscribing.values("counter", 1).await, [0, 1]);
 }
 
-#[tokio::test]
-async fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
-    let (_publishing, subscribing, mut process, holder) = in_the_middle().await;
+async fn a_second_signal_ends_it_at_once_and_nothing_is_lost(stack: Stack) {
+    let (_publishing, subscribing, mut process, holder) = in_the_middle(stack).await;
     process.terminate();
     process.wait_for_line("once more to stop at once").await;
     process.terminate();
@@ -237,10 +251,11 @@ async fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
     assert_eq!(subscribing.values("counter", 1).await, [0, 1]);
 }
 
-#[tokio::test]
-async fn wrong_usage_is_2_and_failure_is_1() {
-    let command =
-        || Process::new(env!("CARGO_BIN_EXE_command")).env("SUBSCRIBES", "user").env("FROM", "shop");
+async fn wrong_usage_is_2_and_failure_is_1(stack: Stack) {
+    let command = || {
+        Process::new(env!("CARGO_BIN_EXE_command")).env("STACK", stack.to_string()).env("SUBSCRIBES", "user")
+    };
+    let command = || command().env("FROM", "shop");
     let unknown = command().arg("subscribe").arg("--nonsense").with_log().spawn().wait().await;
     assert_eq!(unknown.code(), Some(2));
     assert_eq!(command().with_log().spawn().wait().await.code(), Some(2));
@@ -253,12 +268,11 @@ async fn wrong_usage_is_2_and_failure_is_1() {
     assert!(!help.said().iter().any(|line| line.contains("s3cret")));
 }
 
-#[tokio::test]
-async fn a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window() {
+async fn a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window(stack: Stack) {
     const MESSAGES: i64 = 20;
     // Given a subscriber that holds five messages at the most,
-    let publishing = Publishing::new().await;
-    let subscribing = publishing.subscribing(&["user", "message"]).await;
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["user", "message"]).await;
     let _process = subscribing.process().arg("--prefetch").arg("5").spawn();
     subscribing.bound().await;
     let forger = Forger::new(&publishing).await;
@@ -272,33 +286,37 @@ async fn a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window() {
         forger.publish(("message", "Message", id), attributes, (None, LATER)).await;
     }
     // Then all of them arrive.
-    subscribing.rows(subscribing::message::Entity, u64::try_from(MESSAGES).unwrap()).await;
+    subscribing.has_rows(Model::Message, usize::try_from(MESSAGES).unwrap()).await;
 }
 
 /// Servers that are killed and started again; nextest runs one of these at a time.
 mod faults {
     use std::time::Instant;
 
+    use promiscuous_core::context::Context;
     use promiscuous_tests::servers::{PrivateServers, Server};
     use tokio::sync::watch;
 
     use super::*;
 
+    over_adapters! {
+        the_subscriber_s_redis_keys_may_vanish_under_load
+        the_publisher_s_redis_keys_may_vanish_under_load
+        a_redis_that_is_killed_and_comes_back_empty_loses_no_write
+    }
+
     const COUNTERS: i64 = 4;
 
     /// Writes until told to stop; answers with how often each counter was incremented.
-    async fn load(
-        db: &PromiscuousConnection,
-        stop: watch::Receiver<bool>,
-        may_fail: bool,
-    ) -> (Vec<i64>, usize) {
+    async fn load(shop: &Arc<dyn App>, stop: watch::Receiver<bool>, may_fail: bool) -> (Vec<i64>, usize) {
         let mut writers = Vec::new();
         for id in 1..=COUNTERS {
-            let (db, mut stop) = (db.clone(), stop.clone());
-            writers.push(tokio::spawn(request("load", async move {
+            let (shop, mut stop) = (Arc::clone(shop), stop.clone());
+            writers.push(tokio::spawn(async move {
+                let context = Context::new("load");
                 let (mut written, mut failed) = (0, 0);
                 while !*stop.borrow_and_update() {
-                    match increment(&db, id).await {
+                    match shop.run(Some(&context), vec![increment(id)]).await {
                         Ok(()) => written += 1,
                         Err(error) if may_fail => {
                             println!("refused: {error}");
@@ -307,11 +325,10 @@ mod faults {
                         Err(error) => panic!("a write failed: {error}"),
                     }
                     // A reader makes causes between the counters.
-                    let user = user::Entity::find_by_id(1).one(&db).await.unwrap();
-                    assert!(user.is_some());
+                    shop.run(Some(&context), vec![Step::Find(Model::User, 1)]).await.unwrap();
                 }
                 (written, failed)
-            })));
+            }));
         }
         let (mut all, mut failures) = (Vec::new(), 0);
         for writer in writers {
@@ -324,28 +341,23 @@ mod faults {
 
     /// A publisher and a subscriber on these servers, four counters and a user.
     async fn given(
+        stack: Stack,
         amqp_url: &str,
         redis_url: &str,
-    ) -> (Publishing, PromiscuousConnection, Subscribing, Process) {
-        let publishing = Publishing::on(amqp_url, redis_url).await;
-        let subscribing = publishing.subscribing(&["counter", "user"]).await;
+    ) -> (Publishing, Arc<dyn App>, Subscribing, Process) {
+        let publishing = Publishing::on(stack, amqp_url, redis_url).await;
+        let subscribing = publishing.subscribing(stack, &["counter", "user"]).await;
         let process = subscribing.process().spawn();
         subscribing.bound().await;
-        let db = publishing.connect(8).await;
+        let shop = publishing.connect(8).await;
         for id in 1..=COUNTERS {
-            create_counter(&db, id).await.unwrap();
+            shop.write(create_counter(id)).await.unwrap();
         }
-        let user = user::ActiveModel {
-            id: Set(1),
-            name: Set("joe".into()),
-            revision: Set(0),
-            secret: Set(String::new()),
-        };
-        user.insert(&db).await.unwrap();
+        shop.write(save_user(1, "joe", 0)).await.unwrap();
         for id in 1..=COUNTERS {
             subscribing.counted(id, 0).await;
         }
-        (publishing, db, subscribing, process)
+        (publishing, shop, subscribing, process)
     }
 
     /// Waits until a counter has gone on by at least ten since it was looked at first.
@@ -359,9 +371,7 @@ mod faults {
 
     /// How many rows of the publisher's table were counted.
     async fn truth(publishing: &Publishing, id: i64) -> i64 {
-        use promiscuous_tests::entities::publishing::counter;
-        let db = publishing.database.connect(1).await;
-        counter::Entity::find_by_id(id).one(&db).await.unwrap().unwrap().n
+        publishing.eyes.counter(id).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -384,9 +394,10 @@ mod faults {
 
     async fn rabbitmq_goes_and_comes(servers: &PrivateServers, go: impl AsyncFnOnce()) {
         let amqp_url = servers.url(Server::RabbitMq);
-        let (publishing, db, subscribing, _process) = given(&amqp_url, &servers::redis_url()).await;
+        let (publishing, shop, subscribing, _process) =
+            given(Stack::SEAORM_POSTGRES, &amqp_url, &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
-        let (written, ()) = tokio::join!(load(&db, stopped, false), async {
+        let (written, ()) = tokio::join!(load(&shop, stopped, false), async {
             goes_on(&subscribing).await;
             go().await;
             let before = truth(&publishing, 1).await;
@@ -413,12 +424,11 @@ mod faults {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_subscriber_s_redis_keys_may_vanish_under_load() {
-        let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers::redis_url()).await;
+    async fn the_subscriber_s_redis_keys_may_vanish_under_load(stack: Stack) {
+        let (publishing, shop, subscribing, _process) =
+            given(stack, &servers::amqp_url(), &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
-        let (written, ()) = tokio::join!(load(&db, stopped, false), async {
+        let (written, ()) = tokio::join!(load(&shop, stopped, false), async {
             for _ in 0..5 {
                 goes_on(&subscribing).await;
                 println!("{} keys vanish", forget(&subscribing.app).await);
@@ -429,12 +439,11 @@ mod faults {
         arrived(&publishing, &subscribing, &written.0).await;
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_publisher_s_redis_keys_may_vanish_under_load() {
-        let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers::redis_url()).await;
+    async fn the_publisher_s_redis_keys_may_vanish_under_load(stack: Stack) {
+        let (publishing, shop, subscribing, _process) =
+            given(stack, &servers::amqp_url(), &servers::redis_url()).await;
         let (stop, stopped) = watch::channel(false);
-        let ((written, failed), ()) = tokio::join!(load(&db, stopped, true), async {
+        let ((written, failed), ()) = tokio::join!(load(&shop, stopped, true), async {
             for _ in 0..5 {
                 goes_on(&subscribing).await;
                 println!("{} keys vanish", forget(&publishing.app).await);
@@ -453,7 +462,7 @@ mod faults {
             println!("counter {id}: {} of {} steps were applied", values.len(), count + 1);
         }
         // And nothing is held up afterwards.
-        increment(&db, 1).await.unwrap();
+        shop.write(increment(1)).await.unwrap();
         subscribing.counted_within(Duration::from_secs(5), 1, written[0] + 1).await;
     }
 
@@ -468,13 +477,12 @@ mod faults {
         forget.arg(script).arg(0).arg(pattern).query_async(&mut connection).await.unwrap()
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_redis_that_is_killed_and_comes_back_empty_loses_no_write() {
+    async fn a_redis_that_is_killed_and_comes_back_empty_loses_no_write(stack: Stack) {
         let servers = PrivateServers::new(&[Server::Redis]).await;
-        let (publishing, db, subscribing, _process) =
-            given(&servers::amqp_url(), &servers.url(Server::Redis)).await;
+        let (publishing, shop, subscribing, _process) =
+            given(stack, &servers::amqp_url(), &servers.url(Server::Redis)).await;
         let (stop, stopped) = watch::channel(false);
-        let ((written, failed), ()) = tokio::join!(load(&db, stopped, true), async {
+        let ((written, failed), ()) = tokio::join!(load(&shop, stopped, true), async {
             goes_on(&subscribing).await;
             servers.kill(&[Server::Redis]).await;
             servers.start(&[Server::Redis]).await;

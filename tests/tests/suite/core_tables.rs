@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use promiscuous_core::broker::{Broker, Publication};
 use promiscuous_core::database::{Sql, SqlValue};
-use promiscuous_core::message::Message;
 use promiscuous_core::operation::{Operation, OperationKind};
 use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_seaorm::{Config, Models, Promiscuous};
@@ -14,6 +12,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set, SqlErr, Statement, Value,
 };
 
+use crate::observed::publication;
 use crate::replica::{Kind, Pair, Replica, SOON, count, said};
 
 /// What the shop publishes.
@@ -107,18 +106,6 @@ async fn migrating_again_changes_nothing(kind: Kind) {
     deposit(&replica, 1, 5).await;
     replica.settle().await;
     assert_eq!(totals(&replica).await, [15]);
-}
-
-fn publication(body: &[u8]) -> Publication {
-    let message = Message::decode(body).unwrap();
-    Publication {
-        id: message.id,
-        app: message.app.clone(),
-        timestamp: message.timestamp,
-        endpoints: message.endpoints(),
-        body: Bytes::copy_from_slice(body),
-        traceparent: None,
-    }
 }
 
 async fn what_is_delivered_often_is_applied_once(kind: Kind) {

@@ -390,6 +390,22 @@ impl Subscriber<'_> {
                 quote!(#private::diesel::RunQueryDsl::get_result(#update #returning, connection)),
             )
         };
+        // Asked for once, so that what is wrong is not an error in every statement.
+        let writable = self.model.columns.iter().map(|column| {
+            let (alias, write_as) = (&column.alias, column.write_as());
+            quote_spanned! {column.ty().span()=>
+                #write_as: ::promiscuous_diesel::subscription::Writable<#backend, #alias>
+            }
+        });
+        let conditions = quote_spanned! {name.span()=>
+            #name: ::promiscuous_diesel::subscription::QueryableAndSelectable<#backend, #table::table>,
+            #backend: #private::diesel::expression::QueryMetadata<
+                #private::diesel::dsl::SqlTypeOf<
+                    <#name as #private::diesel::Selectable<#backend>>::SelectExpression
+                >
+            >,
+            #(#writable,)*
+        };
         let key_fields = self.columns(&self.model.key).into_iter().map(|column| column.ident);
         let callbacks = (!self.options.callbacks).then(|| {
             quote! {
@@ -399,9 +415,12 @@ impl Subscriber<'_> {
         });
 
         quote! {
-            #gate! {
+            #gate! { const _: () = {
+                #[allow(trivial_bounds)]
                 #[automatically_derived]
-                impl ::promiscuous_diesel::subscription::SubscribeOn<#backend> for #name {
+                impl ::promiscuous_diesel::subscription::SubscribeOn<#backend> for #name
+                where #conditions
+                {
                     fn differs(&self, changes: &mut #changes) -> bool {
                         #(#compare)*
                         [#(changes.#all.is_some()),*].contains(&true)
@@ -452,7 +471,7 @@ impl Subscriber<'_> {
                 ::promiscuous_diesel::__private::inventory::submit! {
                     ::promiscuous_diesel::models::DerivedSubscribe::<#backend>::of::<#name>()
                 }
-            }
+            }; }
         }
     }
 }

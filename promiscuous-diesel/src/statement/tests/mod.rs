@@ -141,6 +141,27 @@ fn a_refusal_says_what_to_do_and_tells_no_value() {
     }
 }
 
+#[test]
+fn a_write_can_be_narrowed_to_rows_that_were_selected() {
+    let narrowed = |sql: &str| {
+        let Plan::Write(writing) = plan(sql, Dialect::Mysql, &tables()) else { panic!("{sql}") };
+        let (Verb::Update { condition } | Verb::Delete { condition }) = writing.verb else { panic!("{sql}") };
+        let (before, after) = (&sql[..condition.filter.start], &sql[condition.filter.end..]);
+        format!("{before}|{after}")
+    };
+    for (sql, expected) in [
+        ("DELETE FROM users", "DELETE FROM users|"),
+        ("DELETE FROM users WHERE id = ?", "DELETE FROM users |"),
+        ("UPDATE users SET name = 'é' /* where */ WHERE id = ?", "UPDATE users SET name = 'é' /* where */ |"),
+        ("UPDATE users SET name = ? ORDER BY id", "UPDATE users SET name = ?| ORDER BY id"),
+        ("UPDATE users SET name = ? WHERE (id > 1) ORDER BY id", "UPDATE users SET name = ? | ORDER BY id"),
+        ("DELETE FROM users RETURNING id", "DELETE FROM users| RETURNING id"),
+        ("DELETE FROM users WHERE id IN (?, ?) RETURNING id", "DELETE FROM users | RETURNING id"),
+    ] {
+        assert_eq!(narrowed(sql), expected);
+    }
+}
+
 /// Whether the table is known without the plan of a whole statement: the condition alone, behind a SELECT of the same table.
 #[test]
 fn what_is_cut_out_of_a_write_selects_the_same_table() {

@@ -179,6 +179,7 @@ pub(in crate::statement) const STATEMENTS: &[(&str, &str)] = &[
     ("TABLE users", "read users@?"),
     ("DELETE FROM quick WHERE id IN (SELECT id FROM users)", "pass"),
     ("SELECT users.id FROM quick JOIN users ON quick.id = users.id", "read users@0"),
+    ("UPDATE users SET name = 'x' WHERE id > ? ORDER BY FIELD(id, ?)", "no users: UPDATE"),
     // Other statements.
     ("START TRANSACTION READ ONLY", "no table: START TRANSACTION"),
     ("BEGIN", "no table: BEGIN"),

@@ -1,0 +1,8 @@
+//! The ledger's `promiscuous` command: `migrate`, and `subscribe`, which is its worker.
+
+// Links the models, which register themselves.
+use ledger as _;
+
+fn main() -> std::process::ExitCode {
+    promiscuous_diesel::cli::<diesel::pg::Pg>()
+}

@@ -1,0 +1,21 @@
+use diesel::prelude::*;
+use promiscuous_diesel::Publish;
+
+diesel::table! {
+    users (id) {
+        id -> BigInt,
+        name -> Text,
+        email -> Nullable<Text>,
+    }
+}
+
+#[derive(Queryable, Selectable, Publish)]
+#[diesel(table_name = users)]
+#[publish(attributes(name, nick), backend(Sqlite))]
+struct User {
+    id: i64,
+    name: String,
+    nick: String,
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+use diesel::prelude::*;
+use promiscuous_diesel::Publish;
+
+diesel::table! {
+    users (id) {
+        id -> BigInt,
+        name -> Text,
+        email -> Nullable<Text>,
+    }
+}
+
+#[derive(Queryable, Selectable, Publish)]
+#[diesel(table_name = users)]
+#[publish(attributes(name), backend(Pg))]
+struct User {
+    id: i64,
+    name: String,
+}
+
+fn main() {
+    let _ = promiscuous_diesel::Models::<diesel::sqlite::Sqlite>::new().publish::<User>();
+}

@@ -1,0 +1,19 @@
+use promiscuous_diesel::Subscribe;
+
+diesel::table! {
+    users (id) {
+        id -> BigInt,
+        name -> Text,
+        email -> Nullable<Text>,
+    }
+}
+
+#[derive(Subscribe)]
+#[diesel(table_name = users)]
+#[subscribe(attributes(name), backend(Sqlite))]
+struct User {
+    id: i64,
+    name: String,
+}
+
+fn main() {}

@@ -1,0 +1,137 @@
+//! An app on this database.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel::connection::{Connection, SimpleConnection};
+use diesel::r2d2::{CustomizeConnection, Pool};
+use promiscuous_core::config::Config;
+use promiscuous_core::context::Context;
+use promiscuous_core::error::Error;
+use promiscuous_core::subscriber::Subscriber;
+use promiscuous_diesel::backend::PromiscuousBackend;
+use promiscuous_diesel::{App as DieselApp, ConnectError, Manager, Models, Running};
+
+use super::{Backend, Db, SET_UP, everything, keyed, steps};
+use crate::conformance::seaorm::endpoint_of;
+use crate::conformance::stack::{App, Blueprint};
+use crate::conformance::step::{Failure, Step};
+use crate::entities_diesel::{answering, keyed as shared, publishing, subscribing};
+
+/// The models that these names stand for.
+fn models(publishes: &[String], subscribes: &[(String, String)]) -> Models<Backend> {
+    let published = publishes.iter().fold(Models::new(), |known, model| match model.as_str() {
+        "user" => known.publish::<publishing::User>(),
+        "message" => known.publish::<publishing::Message>(),
+        "comment" => known.publish::<publishing::Comment>(),
+        "counter" => known.publish::<publishing::Counter>(),
+        "friendship" => known.publish::<publishing::Friendship>(),
+        "photo" => known.publish::<publishing::Photo>(),
+        "claimed" => known.publish::<publishing::Claimed>(),
+        "word" => known.publish::<shared::Word>(),
+        "pair" => known.publish::<shared::Pair>(),
+        "thing" => known.publish::<keyed::Thing>(),
+        "day" => known.publish::<keyed::Day>(),
+        "plain" => known.publish::<everything::Plain>(),
+        "moment" => known.publish::<everything::Moment>(),
+        other => panic!("No test publishes {other:?} yet: add it here."),
+    });
+    subscribes.iter().fold(published, |known, (model, from)| {
+        let endpoint = format!("{from}/{}", endpoint_of(model));
+        match model.as_str() {
+            "user" => known.subscribe_from::<subscribing::User>(endpoint),
+            "message" => known.subscribe_from::<subscribing::Message>(endpoint),
+            "comment" => known.subscribe_from::<subscribing::Comment>(endpoint),
+            "counter" => known.subscribe_from::<subscribing::Counter>(endpoint),
+            "friendship" => known.subscribe_from::<subscribing::Friendship>(endpoint),
+            "photo" => known.subscribe_from::<subscribing::Photo>(endpoint),
+            "answered user" => known.subscribe_from::<answering::User>(endpoint),
+            "word" => known.subscribe_from::<shared::Word>(endpoint),
+            "pair" => known.subscribe_from::<shared::Pair>(endpoint),
+            "thing" => known.subscribe_from::<keyed::Thing>(endpoint),
+            "day" => known.subscribe_from::<keyed::Day>(endpoint),
+            "word copy" => known.subscribe_from::<shared::WordCopy>(endpoint),
+            "pair copy" => known.subscribe_from::<shared::PairCopy>(endpoint),
+            "plain" => known.subscribe_from::<everything::Plain>(endpoint),
+            "moment" => known.subscribe_from::<everything::Moment>(endpoint),
+            other => panic!("No test subscribes to {other:?} yet: add it here."),
+        }
+    })
+}
+
+/// Starts an app.
+pub async fn start(blueprint: &Blueprint) -> Result<Arc<dyn App>, Error> {
+    let blueprint = blueprint.clone();
+    blocking(move || {
+        let app = DieselApp::new(blueprint.config);
+        let app = app.models(models(&blueprint.publishes, &blueprint.subscribes));
+        let running = app.publisher_settings(blueprint.adjust).start(&blueprint.url)?;
+        let pool = Pool::builder().max_size(blueprint.connections).min_idle(Some(0));
+        let pool = pool.connection_customizer(Box::new(SetUp)).build(running.manager());
+        let pool = pool.expect("A pool that opens nothing yet can be built.");
+        Ok(Arc::new(Started { running, pool }) as Arc<dyn App>)
+    })
+    .await
+}
+
+/// Creates the promiscuous tables.
+pub async fn migrate(config: &Config, url: &str) {
+    let (config, url) = (config.clone(), url.to_owned());
+    blocking(move || {
+        let mut connection =
+            <Backend as PromiscuousBackend>::Connection::establish(&url).expect("The database is there.");
+        let migrated = DieselApp::<Backend>::new(config).migrate(&mut connection);
+        migrated.expect("The promiscuous tables can be created.");
+    })
+    .await;
+}
+
+/// Runs the command of an app.
+pub fn command(publishes: &[String], subscribes: &[(String, String)]) -> ExitCode {
+    promiscuous_diesel::cli_with(models(publishes, subscribes))
+}
+
+/// Runs what blocks where it may, in the context that the test is in.
+async fn blocking<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(function).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// What the app's own connections need.
+#[derive(Debug)]
+struct SetUp;
+
+impl CustomizeConnection<Db, ConnectError> for SetUp {
+    fn on_acquire(&self, connection: &mut Db) -> Result<(), ConnectError> {
+        SET_UP.iter().try_for_each(|sql| connection.batch_execute(sql)).map_err(ConnectError::Unusable)
+    }
+}
+
+struct Started {
+    running: Running<Backend>,
+    pool: Pool<Manager<Backend>>,
+}
+
+#[async_trait]
+impl App for Started {
+    async fn run(&self, context: Option<&Context>, steps: Vec<Step>) -> Result<(), Failure> {
+        let pool = self.pool.clone();
+        let run = move || steps::run(&pool, &steps);
+        let done = match context {
+            Some(context) => context.spawn_blocking(run).await,
+            None => tokio::task::spawn_blocking(run).await,
+        };
+        done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    fn subscriber(&self) -> Subscriber {
+        self.running.subscriber().expect("The declarations of a test make sense.")
+    }
+
+    async fn shut_down(&self) {
+        let running = self.running.clone();
+        blocking(move || running.shut_down(Duration::from_secs(10))).await;
+    }
+}
