@@ -24,7 +24,8 @@ use crate::Promiscuous;
 /// # }
 /// ```
 /// Each statement runs on one of tokio's threads for blocking work, inside of the task's context. One that was sent is not cancelled with
-/// its future: it is waited for, and a published write is either committed and published, or neither.
+/// its future: it is waited for, and a published write is either committed and published, or neither. A cancelled transaction stays open, as
+/// always in `diesel-async`: pools discard such a connection.
 pub type AsyncSqlite = SyncConnectionWrapper<Promiscuous<SqliteConnection>, Threads>;
 
 /// Tokio's threads for blocking work. What runs there is in the [`Context`] of whoever sent it.

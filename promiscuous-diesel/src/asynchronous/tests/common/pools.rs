@@ -58,15 +58,21 @@ async fn a_connection_of_a_plain_pool_can_be_wrapped_and_is_discarded_when_it_wa
     let mut db = wrap("first").await;
     diesel::insert_into(cake::table).values(known(1, "one")).execute(&mut db).await.unwrap();
     drop(db);
-    for polls in 1..40 {
+    for polls in 1..80 {
+        // Each fourth, a read, which opens no transaction that the pool could see.
+        let (id, times) = (100 + polls, usize::try_from(polls / 2).unwrap());
         let mut db = wrap("cancelled").await;
-        let lost = diesel::insert_into(cake::table).values(known(100 + polls, "lost")).execute(&mut db);
-        let _ = cancelled_after(usize::try_from(polls).unwrap(), lost).await;
+        if polls % 4 == 0 {
+            let _ = cancelled_after(times / 2, cake::table.load::<Cake>(&mut db)).await;
+        } else {
+            let lost = diesel::insert_into(cake::table).values(known(id, "lost")).execute(&mut db);
+            let _ = cancelled_after(times, lost).await;
+        }
         drop(db);
         // Nothing that the other left open swallows this.
         let mut db = wrap("next").await;
         let next = diesel::insert_into(cake::table).values(known(200 + polls, "next")).execute(&mut db).await;
         assert_eq!(next, Ok(1));
     }
-    assert_eq!(cakes(&bakery).iter().filter(|cake| *cake == "next").count(), 39);
+    assert_eq!(cakes(&bakery).iter().filter(|cake| *cake == "next").count(), 79);
 }
