@@ -189,4 +189,9 @@ mod subscribing {
     fn unless_redis_is_advanced_before_the_acknowledgement_a_death_between_stops_the_next() {
         breaks(THREE_IN_TURN, |rules| rules.advance_before_ack = false, Stuck);
     }
+
+    #[test]
+    fn unless_absence_is_remembered_a_key_looked_up_between_commit_and_advance_loses_its_readers() {
+        breaks(READER_TWO_WORKERS, |rules| rules.cache_remembers_absence = false, NotInThatState);
+    }
 }

@@ -61,12 +61,6 @@ fn a_worker_that_knows_from_before_a_flush_claims_to_know_readers_that_it_does_n
 }
 
 #[test]
-fn a_key_looked_up_between_commit_and_advance_loses_its_readers() {
-    gap(READER_TWO_WORKERS, NotInThatState, |rules| rules.cache_remembers_absence = true);
-    gap(READER, NotInThatState, |rules| rules.cache_remembers_absence = true);
-}
-
-#[test]
 fn a_process_that_raises_for_one_loss_after_the_next_one_gives_a_version_twice() {
     gap(TWO_LOSSES, TwoContents, |rules| rules.raise_compares = true);
 }

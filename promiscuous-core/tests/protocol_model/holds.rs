@@ -43,6 +43,12 @@ fn a_subscriber_of_some_models_does_not_wait_for_the_others() {
 }
 
 #[test]
+fn a_key_that_is_looked_up_between_commit_and_advance_keeps_its_readers() {
+    holds(READER_TWO_WORKERS, Rules::CODE);
+    holds(READER, Rules::CODE);
+}
+
+#[test]
 fn a_destroyed_row_stays_destroyed() {
     holds(DESTROYED, Rules::CODE);
 }

@@ -91,7 +91,7 @@ rules! {
 
     // Rules that the checker asks for, and that neither the protocol nor the code has today: see docs/proof.md.
     /// The cache remembers which keys the database does not know.
-    cache_remembers_absence: false,
+    cache_remembers_absence: true,
     /// Who writes to the cache says since when it knows; after a flush it is refused, and reads the database again.
     cache_writes_are_fenced: false,
     /// A dummy advances what others wait for, and not what an operation must be newer than.
