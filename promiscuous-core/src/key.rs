@@ -118,6 +118,15 @@ impl Key {
         Ok(Self(format!("{endpoint}/{encoded_id}").into()))
     }
 
+    /// The key of the endpoint itself, which no object has: `endpoint/%%`. Its version tells which generation the endpoint is in.
+    ///
+    /// # Errors
+    /// [`NameError::TooLong`] when the endpoint alone is too long for a key.
+    pub fn of_endpoint(endpoint: &Endpoint) -> Result<Self, NameError> {
+        // No text is encoded like that.
+        Self::new(endpoint, "%%")
+    }
+
     /// Reads a key that came over the wire.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub const READS_UNRESOLVED: &str = "promiscuous_reads_unresolved_total";
 pub const APPLIED: &str = "promiscuous_applied_total";
 /// Counter: attempts to apply a message that failed.
 pub const APPLY_FAILED: &str = "promiscuous_apply_failed_total";
-/// Counter: messages applied without their causes, because `wait_timeout` ran out.
+/// Counter: messages applied without their causes, because `wait_timeout` ran out or the cause was lost with the publisher's Redis.
 pub const RECOVERED: &str = "promiscuous_recovered_total";
 /// Counter: bodies that are no message, sent to the dead letters.
 pub const POISON: &str = "promiscuous_poison_total";

@@ -34,7 +34,9 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
             "CREATE TABLE IF NOT EXISTS promiscuous_versions (\
              object VARCHAR(500){ascii} NOT NULL PRIMARY KEY, \
              generation BIGINT NOT NULL, \
-             version BIGINT NOT NULL){engine}{unnoticed}"
+             version BIGINT NOT NULL, \
+             content_generation BIGINT NOT NULL, \
+             content_version BIGINT NOT NULL){engine}{unnoticed}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_subscriptions (\

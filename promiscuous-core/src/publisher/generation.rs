@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::database::{Database, DatabaseError, DatabaseErrorKind, Sql, SqlType, SqlValue};
 use crate::error::Error;
-use crate::version_store::{StoreError, VersionStore};
+use crate::version_store::{StoreError, Trust, VersionStore};
+
+/// How often a store that loses writes while it is raised is asked again.
+const TRIES: u32 = 10;
 
 /// This process's idea of the generation.
 pub(crate) struct Generation {
@@ -33,16 +36,9 @@ impl Generation {
     /// Brings database and store together at the start.
     pub(crate) async fn establish(&self) -> Result<u64, Error> {
         let _one_at_a_time = self.changing.lock().await;
-        if let Some(known) = self.known() {
-            return Ok(known);
-        }
-        let (stored, first_ever) = self.read_or_create().await?;
-        match self.store.generation().await? {
-            // Not raised in the store: whether this run of the server is the trusted one is for the bump to find out.
-            Some(mirrored) if mirrored >= stored => self.adopt(stored, mirrored).await,
-            None if first_ever => self.raise(stored).await,
-            // It had this generation once, or a newer one, and has lost it.
-            _ => self.raise(stored + 1).await,
+        match self.known() {
+            Some(known) => Ok(known),
+            None => self.settle(0).await,
         }
     }
 
@@ -53,17 +49,53 @@ impl Generation {
         if let Some(known) = self.known().filter(|known| *known > used) {
             return Ok(known);
         }
-        let (stored, _) = self.read_or_create().await?;
-        let generation = match refusal {
-            StoreError::StaleGeneration { stored: mirrored, .. } if *mirrored >= stored => {
-                self.adopt(stored, *mirrored).await?
-            }
-            // Even if another process has raised it meanwhile: that may have been for an earlier loss, and
-            // raising once more than needed does no harm.
-            _ => self.raise(stored.max(used) + 1).await?,
-        };
+        let generation = self.settle(used).await?;
         tracing::warn!(from = used, to = generation, "the generation of versions changed: {refusal}");
         Ok(generation)
+    }
+
+    /// Looks whether the store can still be trusted, as a bump would, and answers with the generation that holds now.
+    pub(crate) async fn watch(&self) -> Result<u64, Error> {
+        let Some(known) = self.known() else { return self.establish().await };
+        match self.store.generation(known).await? {
+            Trust::Generation(stored) if stored == known => Ok(known),
+            Trust::Generation(stored) => {
+                self.renew(known, &StoreError::StaleGeneration { used: known, stored }).await
+            }
+            Trust::Refused(_) => self.renew(known, &StoreError::LostWrites).await,
+        }
+    }
+
+    /// Learns the generation of a store that can be trusted, or raises it: in the database first, in the store second.
+    async fn settle(&self, used: u64) -> Result<u64, Error> {
+        let mut at_least = used;
+        for _ in 0..TRIES {
+            // The store comes first. Were it the database, the generation read there could be used up and lost by the time the store
+            // refuses, and that refusal would fit the raise.
+            let trust = self.store.generation(at_least).await?;
+            let (stored, first_ever) = self.read_or_create().await?;
+            at_least = at_least.max(stored);
+            let refusal = match trust {
+                Trust::Generation(mirrored) if mirrored >= stored => {
+                    return self.adopt(stored, mirrored).await;
+                }
+                Trust::Generation(_) => continue,
+                Trust::Refused(refusal) => refusal,
+            };
+            let raised = match refusal.stored {
+                None if first_ever => stored,
+                // It had this generation once, or a newer one, and has perhaps lost what was done in it. Even if another process has
+                // raised the database's meanwhile: raising once more than needed does no harm.
+                behind => at_least.max(behind.unwrap_or(0)) + 1,
+            };
+            self.store_in_database(raised).await?;
+            if self.store.raise_generation(raised, &refusal).await? {
+                self.known.fetch_max(raised, Ordering::AcqRel);
+                return Ok(raised);
+            }
+            // Another process was faster, or the store has lost writes again: it is asked anew.
+        }
+        Err(StoreError::LostWrites.into())
     }
 
     /// The store is ahead of the database, or level with it.
@@ -73,14 +105,6 @@ impl Generation {
         }
         self.known.fetch_max(mirrored, Ordering::AcqRel);
         Ok(mirrored)
-    }
-
-    /// Database first, store second.
-    async fn raise(&self, generation: u64) -> Result<u64, Error> {
-        self.store_in_database(generation).await?;
-        self.store.raise_generation(generation).await?;
-        self.known.fetch_max(generation, Ordering::AcqRel);
-        Ok(generation)
     }
 
     async fn store_in_database(&self, generation: u64) -> Result<(), DatabaseError> {

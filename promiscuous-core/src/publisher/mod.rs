@@ -9,7 +9,9 @@
 //! * `recoverer`: consumes the versions of writers that died between bump and COMMIT
 //! * `shared`: what handles and background tasks share
 //! * `generation`: a version store that lost its data is noticed and survived
+//! * `announcing`: subscribers are told of it
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use crate::operation::{Operation, coalesce};
 use crate::registry::check_published;
 use crate::version_store::{Bump, StoreError, VersionStore};
 
+mod announcing;
 mod generation;
 mod outbox;
 mod pending;
@@ -81,7 +84,9 @@ impl Publisher {
         let (hand_over, committed) = mpsc::channel(settings.in_hands);
         let (early_looks, looks) = mpsc::channel(1_024);
         let inner = Arc::new(Inner {
+            endpoints: endpoints.clone(),
             generation: Generation::new(Arc::clone(&database), Arc::clone(&store)),
+            announced: AtomicU64::new(0),
             outbox: Outbox::new(database),
             settings,
             store,
@@ -190,6 +195,7 @@ impl Publisher {
     /// [`Error::Recovery`] when a server is away; what could not be done waits for the next time.
     pub async fn recover_once(&self) -> Result<(), Error> {
         let stopped = self.tasks.stop.subscribe();
+        announcing::watch(&self.inner).await?;
         recoverer::look(&self.inner).await.map_err(Error::Recovery)?;
         sweeper::sweep(&self.inner, Duration::ZERO, &stopped).await.map_err(Error::Recovery)
     }

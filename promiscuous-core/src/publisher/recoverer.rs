@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::outbox::{TOMBSTONE, dummy, insert};
 use super::pending::Committed;
 use super::publishing::publish;
-use super::{Inner, stop};
+use super::{Inner, announcing, stop};
 use crate::database::{DatabaseError, DatabaseErrorKind, Dialect, Sql, Transaction};
 use crate::error::chain;
 use crate::metrics::RECOVERED_OPS;
@@ -35,7 +35,11 @@ pub(super) async fn run(
                 }
             }
         }
-        match look(&inner).await {
+        let looked = async {
+            announcing::watch(&inner).await.map_err(|error| chain(&error))?;
+            look(&inner).await
+        };
+        match looked.await {
             Ok(()) => failing = false,
             Err(reason) if !failing => {
                 failing = true;

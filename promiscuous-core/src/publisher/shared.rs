@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,11 @@ use crate::version_store::{Bump, Bumped, StoreError, VersionStore};
 /// What handles and background tasks share.
 pub(super) struct Inner {
     pub(super) settings: PublisherSettings,
+    /// What the app publishes.
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) generation: Generation,
+    /// The generation that subscribers were told of, as far as this process knows.
+    pub(super) announced: AtomicU64,
     pub(super) outbox: Outbox,
     pub(super) store: Arc<dyn VersionStore>,
     pub(super) broker: Arc<dyn Broker>,

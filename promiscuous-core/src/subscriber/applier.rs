@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::versions;
+use super::versions::{self, Write};
 use crate::context::Context;
 use crate::database::{ApplyError, Database, DatabaseError, Transaction};
 use crate::dependency::{ExternalDependency, Version};
-use crate::key::Key;
 use crate::message::Message;
 use crate::registry::Subscriptions;
 
@@ -63,7 +62,7 @@ async fn apply_in(
     database: &dyn Database,
     subscriptions: &Subscriptions,
     messages: &[Arc<Message>],
-    writes: &[(Key, Version)],
+    writes: &[Write<'_>],
 ) -> Result<(), BatchError> {
     let newer = versions::advance(transaction, database.dialect(), writes).await?;
     let mut newer = newer.into_iter();
@@ -88,12 +87,15 @@ async fn apply_in(
 }
 
 /// Every version that the messages bring for subscribed endpoints, in order; dummies consume theirs too.
-fn subscribed_writes(subscriptions: &Subscriptions, messages: &[Arc<Message>]) -> Vec<(Key, Version)> {
+fn subscribed_writes<'m>(subscriptions: &Subscriptions, messages: &'m [Arc<Message>]) -> Vec<Write<'m>> {
     let mut writes = Vec::new();
     for message in messages {
-        for write in message.dependencies.iter().flat_map(|d| &d.write) {
+        for (place, write) in message.dependencies.iter().flat_map(|d| &d.write).enumerate() {
             if subscriptions.wants(write.key.endpoint_str()) {
-                writes.push((write.key.clone(), Version::new(message.generation, write.version)));
+                let version = Version::new(message.generation, write.version);
+                // The first keys are those of the operations; further ones are only consumed.
+                let has_content = place < message.operations.len();
+                writes.push(Write { key: &write.key, version, has_content });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What runs beside the worker's loop: loading what is known of keys, and applying one batch to its end.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::applier::{self, BatchError};
@@ -8,6 +8,7 @@ use super::backoff::Backoff;
 use super::scheduler::{Policy, Sequence};
 use super::versions;
 use crate::database::{ApplyError, Database, DatabaseErrorKind};
+use crate::dependency::Version;
 use crate::error::chain;
 use crate::key::Key;
 use crate::message::Message;
@@ -16,6 +17,9 @@ use crate::version_store::{Advance, Applied, AppliedStore, NOTHING};
 
 /// Contention is nobody's fault: a transaction is tried this often before its messages are tried one by one.
 const CONTENTION_TRIES: u32 = 5;
+
+/// Keys that the store does not know are read from the database and put there, and then the store is asked again: this often.
+const LOAD_TRIES: u32 = 10;
 
 /// What the worker and its tasks share.
 pub(super) struct Shared {
@@ -61,29 +65,45 @@ pub(super) async fn load(shared: Arc<Shared>, keys: Vec<Key>) -> Vec<(Key, Appli
     }
 }
 
+/// Which generations the endpoints are in whose own keys these are; nothing when the database does not say.
+pub(super) async fn generations(shared: Arc<Shared>, keys: Vec<Key>) -> Vec<(Key, Version)> {
+    let read = versions::read(shared.database.as_ref(), &keys).await;
+    read.unwrap_or_else(|error| {
+        tracing::debug!(error = %chain(&error), "generations cannot be read; trying again");
+        Vec::new()
+    })
+}
+
 async fn try_load(shared: &Shared, keys: &[Key]) -> Result<Vec<(Key, Applied)>, String> {
-    let cached = shared.store.load(keys).await.map_err(|error| chain(&error))?;
-    let mut known: HashMap<Key, Applied> = keys.iter().cloned().zip(cached).collect();
-    let absent: Vec<Key> = keys.iter().filter(|key| known[*key].version.is_none()).cloned().collect();
-    if !absent.is_empty() {
-        let database = shared.database.as_ref();
-        let mut stored = versions::read(database, &absent).await.map_err(|error| chain(&error))?;
-        for (key, version) in &stored {
-            known.insert(key.clone(), Applied { version: Some(*version), readers: None });
+    let reason = |error: &dyn std::error::Error| chain(error);
+    let mut known = Vec::with_capacity(keys.len());
+    let mut wanted = keys.to_vec();
+    for _ in 0..LOAD_TRIES {
+        let loaded = shared.store.load(&wanted).await.map_err(|error| reason(&error))?;
+        let mut absent = Vec::new();
+        for (key, applied) in wanted.into_iter().zip(loaded.applied) {
+            match applied.version {
+                Some(NOTHING) => known.push((key, Applied::default())),
+                Some(_) => known.push((key, applied)),
+                None => absent.push(key),
+            }
         }
+        if absent.is_empty() {
+            return Ok(known);
+        }
+        let mut stored =
+            versions::read(shared.database.as_ref(), &absent).await.map_err(|error| reason(&error))?;
         // That the database does not know a key is remembered, too. Otherwise whoever looks it up while another worker has
         // committed its first version, but has not told the store yet, would find that version without its readers.
-        let unknown = absent.iter().filter(|key| known[*key].version.is_none());
-        stored.extend(unknown.map(|key| (key.clone(), NOTHING)));
-        shared.store.rebuild(&stored).await.map_err(|error| chain(&error))?;
-        // For the same reason what somebody else has written there meanwhile is believed, rather than the database.
-        let now = shared.store.load(&absent).await.map_err(|error| chain(&error))?;
-        known.extend(absent.into_iter().zip(now).filter(|(_, applied)| applied.version.is_some()));
+        let there: HashSet<&Key> = stored.iter().map(|(key, _)| key).collect();
+        let unknown: Vec<Key> = absent.iter().filter(|key| !there.contains(key)).cloned().collect();
+        stored.extend(unknown.into_iter().map(|key| (key, NOTHING)));
+        // Whatever becomes of that: the store's own word counts, for somebody else may have written there meanwhile, and
+        // what was read may be too old by now. Then the database knows more.
+        shared.store.rebuild(&loaded.cache, &stored).await.map_err(|error| reason(&error))?;
+        wanted = absent;
     }
-    for applied in known.values_mut().filter(|applied| applied.version == Some(NOTHING)) {
-        *applied = Applied::default();
-    }
-    Ok(known.into_iter().collect())
+    Err(format!("{} keys change faster than they can be loaded", wanted.len()))
 }
 
 /// Applies a batch to its end: commits it, advances the store, or tells which message is at fault.

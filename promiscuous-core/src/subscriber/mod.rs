@@ -5,6 +5,7 @@
 //! * [`Subscriber`]: binds the queue, and runs until it is told to stop
 //! * `worker`: the loop that receives, loads, schedules, applies, retries and stops
 //! * [`scheduler`]: decides, purely, which message may be applied now
+//! * `blocked`: what ends the waiting for a cause that does not come
 //! * `batch`: loads what is known of keys, and applies a batch to its end
 //! * `applier`: many messages in one database transaction
 //! * `versions`: `promiscuous_versions`, the truth about what was applied
@@ -14,6 +15,7 @@ mod applier;
 pub(crate) mod backoff;
 mod batch;
 mod binding;
+mod blocked;
 mod handle;
 mod held;
 pub mod scheduler;

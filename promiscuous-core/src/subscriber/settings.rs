@@ -20,6 +20,9 @@ pub struct SubscriberSettings {
     pub consistency: Consistency,
     /// How long to wait for a cause before a message is applied without it; none waits for ever.
     pub wait_timeout: Option<Duration>,
+    /// How long a message waits for a version of a generation that is over, before it is applied without: 30 s. Such a version was
+    /// perhaps lost with the publisher's Redis; the publisher has announced the loss.
+    pub lost_after: Duration,
     /// How the broker keeps the queue.
     pub queue_kind: QueueKind,
     /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
@@ -41,6 +44,7 @@ impl SubscriberSettings {
             prefetch: 1_000,
             consistency: Consistency::Causal,
             wait_timeout: None,
+            lost_after: Duration::from_secs(30),
             queue_kind: QueueKind::Quorum,
             clock_skew: Duration::from_secs(2),
             batch: 100,

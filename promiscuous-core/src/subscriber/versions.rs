@@ -3,17 +3,60 @@
 //!
 //! Advancing a version is also the claim on its key: the row lock makes a second worker that applies the same key wait,
 //! and then find it done.
+//!
+//! A row has two versions, because a message without operations (a *dummy*) consumes a version and brings nothing:
+//!
+//! * `generation`, `version`: the newest that was consumed. That is what other messages wait for.
+//! * `content_generation`, `content_version`: the newest of which an operation was applied. That is what an operation must be
+//!   newer than. Were it the other one, the dummy of a chain that began anew (after a loss of the publisher's Redis, or when the
+//!   key had expired there) would hide the last write of the old chain, if that is applied after it: a lost update.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::database::{
     Database, DatabaseError, DatabaseErrorKind, Dialect, Sql, SqlRow, SqlType, SqlValue, Transaction,
 };
 use crate::dependency::Version;
 use crate::key::Key;
+use crate::version_store::NOTHING;
 
-/// Keys per statement: three bound values each, far below every driver's limit.
+/// Keys per statement: five bound values each, far below every driver's limit.
 const CHUNK: usize = 1_000;
+
+/// A version that a message brings for a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Write<'m> {
+    /// Whose.
+    pub(crate) key: &'m Key,
+    /// What others wait for.
+    pub(crate) version: Version,
+    /// Whether an operation comes with it. A dummy has none.
+    pub(crate) has_content: bool,
+}
+
+/// What a row says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Versions {
+    /// The newest that was consumed.
+    consumed: Version,
+    /// The newest of which an operation was applied.
+    content: Version,
+}
+
+impl Versions {
+    /// Nothing was consumed: older than every version.
+    const NONE: Self = Self { consumed: NOTHING, content: NOTHING };
+
+    /// Takes a write in, and answers whether its operation is news.
+    fn advance(&mut self, write: &Write<'_>) -> bool {
+        let newer = write.has_content && self.content < write.version;
+        self.consumed = self.consumed.max(write.version);
+        if newer {
+            self.content = write.version;
+        }
+        newer
+    }
+}
 
 /// The applied versions of keys; unknown keys are left out.
 pub(crate) async fn read(
@@ -35,77 +78,78 @@ pub(crate) async fn read(
     Ok(known)
 }
 
-/// Advances each key to the newest of its versions in `writes`, and answers for each write whether it is
-/// newer than what was applied before: only then its operation is applied.
+/// Advances each key to the newest of its versions in `writes`, and answers for each write whether its operation is newer than what
+/// was applied before: only then it is applied.
 ///
 /// A key may come more than once, oldest version first (a chain inside one batch).
 pub(crate) async fn advance(
     transaction: &mut dyn Transaction,
     dialect: Dialect,
-    writes: &[(Key, Version)],
+    writes: &[Write<'_>],
 ) -> Result<Vec<bool>, DatabaseError> {
     // Sorted, so that workers that advance the same keys lock them in the same order.
-    let mut newest: BTreeMap<&Key, Version> = BTreeMap::new();
-    for (key, version) in writes {
-        let slot = newest.entry(key).or_insert(*version);
-        *slot = (*slot).max(*version);
+    let keys: BTreeSet<&Key> = writes.iter().map(|write| write.key).collect();
+    let is_simple = keys.len() == writes.len() && writes.iter().all(|write| write.has_content);
+    if is_simple && dialect != Dialect::Mysql {
+        let mut sorted: Vec<&Write<'_>> = writes.iter().collect();
+        sorted.sort_unstable_by_key(|write| write.key);
+        let newer = upsert_returning(transaction, dialect, &sorted).await?;
+        return Ok(writes.iter().map(|write| newer.contains(write.key)).collect());
     }
-    let unique = newest.len() == writes.len();
-    let targets: Vec<(&Key, Version)> = newest.into_iter().collect();
-    if unique && dialect != Dialect::Mysql {
-        let advanced = upsert_returning(transaction, dialect, &targets).await?;
-        return Ok(writes.iter().map(|(key, _)| advanced.contains_key(key)).collect());
-    }
-    let mut applied = lock(transaction, dialect, &targets).await?;
-    let higher: Vec<(&Key, Version)> = targets
-        .into_iter()
-        .filter(|(key, version)| applied.get(*key).is_none_or(|own| own < version))
-        .collect();
-    upsert(transaction, dialect, &higher).await?;
-    let newer = writes.iter().map(|(key, version)| {
-        let own = applied.entry(key.clone()).or_insert(Version::new(0, 0));
-        let newer = *own < *version;
-        *own = (*own).max(*version);
-        newer
+    let keys: Vec<&Key> = keys.into_iter().collect();
+    let before = lock(transaction, dialect, &keys).await?;
+    let mut after: BTreeMap<&Key, Versions> = BTreeMap::new();
+    let newer = writes.iter().map(|write| {
+        let known = || before.get(write.key).copied().unwrap_or(Versions::NONE);
+        after.entry(write.key).or_insert_with(known).advance(write)
     });
-    Ok(newer.collect())
+    let newer = newer.collect();
+    let changed: Vec<_> = after.into_iter().filter(|(key, after)| before.get(*key) != Some(after)).collect();
+    upsert(transaction, dialect, &changed).await?;
+    Ok(newer)
 }
 
-/// One statement where the database tells which rows it advanced.
+/// One statement where the database tells which rows it advanced. Every write has an operation.
 async fn upsert_returning(
     transaction: &mut dyn Transaction,
     dialect: Dialect,
-    targets: &[(&Key, Version)],
-) -> Result<HashMap<Key, Version>, DatabaseError> {
-    let mut advanced = HashMap::new();
-    for chunk in targets.chunks(CHUNK) {
-        let mut sql = insert(dialect, chunk);
+    writes: &[&Write<'_>],
+) -> Result<HashSet<Key>, DatabaseError> {
+    let mut newer = HashSet::new();
+    for chunk in writes.chunks(CHUNK) {
+        let rows = chunk.iter().map(|write| {
+            let Write { key, version, .. } = **write;
+            (key, Versions { consumed: version, content: version })
+        });
+        let mut sql = insert(dialect, rows);
+        // An operation that is news may be older than what a dummy has consumed.
         sql.push(
-            " ON CONFLICT (object) DO UPDATE SET generation = excluded.generation, version = excluded.version \
-             WHERE promiscuous_versions.generation < excluded.generation \
-             OR (promiscuous_versions.generation = excluded.generation \
-             AND promiscuous_versions.version < excluded.version) \
-             RETURNING object, generation, version",
+            " ON CONFLICT (object) DO UPDATE SET \
+             generation = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
+             < (excluded.generation, excluded.version) THEN excluded.generation ELSE promiscuous_versions.generation END, \
+             version = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
+             < (excluded.generation, excluded.version) THEN excluded.version ELSE promiscuous_versions.version END, \
+             content_generation = excluded.content_generation, content_version = excluded.content_version \
+             WHERE (promiscuous_versions.content_generation, promiscuous_versions.content_version) \
+             < (excluded.content_generation, excluded.content_version) \
+             RETURNING object",
         );
-        let rows = transaction.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await?;
-        for row in rows {
-            let (key, version) = read_row(row)?;
-            advanced.insert(key, version);
+        for row in transaction.query(sql, &[SqlType::Text]).await? {
+            newer.insert(read_key(row.first())?);
         }
     }
-    Ok(advanced)
+    Ok(newer)
 }
 
-/// Makes sure that every key has a row, locks them all, and answers with their versions.
+/// Makes sure that every key has a row, locks them all, and answers with what they say.
 async fn lock(
     transaction: &mut dyn Transaction,
     dialect: Dialect,
-    targets: &[(&Key, Version)],
-) -> Result<HashMap<Key, Version>, DatabaseError> {
-    let mut applied = HashMap::new();
-    for chunk in targets.chunks(CHUNK) {
-        let unknown: Vec<(&Key, Version)> = chunk.iter().map(|(key, _)| (*key, Version::new(0, 0))).collect();
-        let mut sql = insert(dialect, &unknown);
+    keys: &[&Key],
+) -> Result<HashMap<Key, Versions>, DatabaseError> {
+    let mut known = HashMap::new();
+    for chunk in keys.chunks(CHUNK) {
+        let mut sql = insert(dialect, chunk.iter().map(|key| (*key, Versions::NONE)));
         match dialect {
             // Not INSERT IGNORE, which would swallow other errors too.
             Dialect::Mysql => sql.push(" ON DUPLICATE KEY UPDATE object = VALUES(object)"),
@@ -114,61 +158,90 @@ async fn lock(
         transaction.execute(sql).await?;
         let mut sql = Sql::new(
             dialect,
-            "SELECT object, generation, version FROM promiscuous_versions WHERE object IN ",
+            "SELECT object, generation, version, content_generation, content_version \
+             FROM promiscuous_versions WHERE object IN ",
         );
-        sql.bind_in(chunk.iter().map(|(key, _)| key.as_str())).push(" ORDER BY object");
+        sql.bind_in(chunk.iter().map(|key| key.as_str())).push(" ORDER BY object");
         if dialect != Dialect::Sqlite {
             sql.push(" FOR UPDATE");
         }
-        let rows = transaction.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await?;
-        for row in rows {
-            let (key, version) = read_row(row)?;
-            applied.insert(key, version);
+        let integers = [SqlType::Int; 4];
+        let types: Vec<SqlType> = std::iter::once(SqlType::Text).chain(integers).collect();
+        for row in transaction.query(sql, &types).await? {
+            let [key, consumed @ .., content_generation, content] = row.as_slice() else {
+                return Err(unreadable("promiscuous_versions misses columns"));
+            };
+            let consumed = read_version(consumed)?;
+            let content = read_version(&[content_generation.clone(), content.clone()])?;
+            known.insert(read_key(Some(key))?, Versions { consumed, content });
         }
     }
-    Ok(applied)
+    Ok(known)
 }
 
 async fn upsert(
     transaction: &mut dyn Transaction,
     dialect: Dialect,
-    targets: &[(&Key, Version)],
+    rows: &[(&Key, Versions)],
 ) -> Result<(), DatabaseError> {
-    for chunk in targets.chunks(CHUNK) {
-        let mut sql = insert(dialect, chunk);
+    for chunk in rows.chunks(CHUNK) {
+        let mut sql = insert(dialect, chunk.iter().copied());
         sql.push(match dialect {
-            Dialect::Mysql => {
-                " ON DUPLICATE KEY UPDATE generation = VALUES(generation), version = VALUES(version)"
-            }
-            Dialect::Postgres | Dialect::Sqlite => {
-                " ON CONFLICT (object) DO UPDATE SET generation = excluded.generation, version = excluded.version"
-            }
+            Dialect::Mysql => " ON DUPLICATE KEY UPDATE ",
+            Dialect::Postgres | Dialect::Sqlite => " ON CONFLICT (object) DO UPDATE SET ",
         });
+        for (position, column) in COLUMNS.iter().enumerate() {
+            sql.push(if position > 0 { ", " } else { "" });
+            match dialect {
+                Dialect::Mysql => sql.push(&format!("{column} = VALUES({column})")),
+                Dialect::Postgres | Dialect::Sqlite => sql.push(&format!("{column} = excluded.{column}")),
+            };
+        }
         transaction.execute(sql).await?;
     }
     Ok(())
 }
 
-fn insert(dialect: Dialect, rows: &[(&Key, Version)]) -> Sql {
-    let mut sql = Sql::new(dialect, "INSERT INTO promiscuous_versions (object, generation, version) VALUES ");
-    for (position, (key, version)) in rows.iter().enumerate() {
+/// What a row says of its key.
+const COLUMNS: [&str; 4] = ["generation", "version", "content_generation", "content_version"];
+
+fn insert<'k>(dialect: Dialect, rows: impl Iterator<Item = (&'k Key, Versions)>) -> Sql {
+    let mut sql = Sql::new(
+        dialect,
+        "INSERT INTO promiscuous_versions (object, generation, version, content_generation, content_version) VALUES ",
+    );
+    for (position, (key, Versions { consumed, content })) in rows.enumerate() {
         if position > 0 {
             sql.push(", ");
         }
-        sql.bind_list([SqlValue::from(key.as_str()), version.generation.into(), version.version.into()]);
+        let numbers = [consumed.generation, consumed.version, content.generation, content.version];
+        sql.bind_list(std::iter::once(SqlValue::from(key.as_str())).chain(numbers.map(SqlValue::from)));
     }
     sql
 }
 
 fn read_row(row: SqlRow) -> Result<(Key, Version), DatabaseError> {
-    let unreadable = |why: String| DatabaseError::new(DatabaseErrorKind::Other, why);
-    match row.as_slice() {
-        [SqlValue::Text(key), SqlValue::Int(generation), SqlValue::Int(version)] => {
-            let key = Key::parse(key).map_err(|error| unreadable(error.to_string()))?;
-            let version =
-                Version::new((*generation).try_into().unwrap_or(0), (*version).try_into().unwrap_or(0));
-            Ok((key, version))
-        }
-        _ => Err(unreadable("promiscuous_versions has a column of another type".into())),
+    let (key, version) =
+        row.split_first().ok_or_else(|| unreadable("promiscuous_versions misses columns"))?;
+    Ok((read_key(Some(key))?, read_version(version)?))
+}
+
+fn read_key(value: Option<&SqlValue>) -> Result<Key, DatabaseError> {
+    match value {
+        Some(SqlValue::Text(key)) => Key::parse(key).map_err(|error| unreadable(&error.to_string())),
+        _ => Err(unreadable("promiscuous_versions has a column of another type")),
     }
+}
+
+fn read_version(values: &[SqlValue]) -> Result<Version, DatabaseError> {
+    match values {
+        [SqlValue::Int(generation), SqlValue::Int(version)] => {
+            Ok(Version::new((*generation).try_into().unwrap_or(0), (*version).try_into().unwrap_or(0)))
+        }
+        _ => Err(unreadable("promiscuous_versions has a column of another type")),
+    }
+}
+
+fn unreadable(why: &str) -> DatabaseError {
+    DatabaseError::new(DatabaseErrorKind::Other, why)
 }

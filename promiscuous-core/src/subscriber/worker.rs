@@ -16,44 +16,38 @@ use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
 use super::settings::Status;
 use crate::broker::{BrokerError, Consumer, Delivery, Queue};
 use crate::clock;
+use crate::dependency::Version;
 use crate::error::Error;
 use crate::key::Key;
 use crate::message::Message;
 use crate::metrics;
 use crate::version_store::{Announcement, Applied};
 
-/// A blocked message is reported after this long.
-const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
-
-/// After so many looks, one a second, at a window full of blocked messages it is widened.
-const STUCK_LOOKS: u32 = 2;
-
 /// Deliveries taken at once before keys are loaded: one round trip for all of them.
 const DELIVERIES: usize = 256;
-
-/// At every so-manieth look at the blocked messages, one a second, their keys are loaded again.
-const LOOK_AGAIN: u64 = 5;
 
 /// Loads under way at the same time; further keys gather for the next one.
 const LOADS: usize = 2;
 
 pub(super) struct Worker {
-    subscriber: Subscriber,
+    pub(super) subscriber: Subscriber,
     policy: Arc<Policy>,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     queue: Queue,
-    held: HashMap<Sequence, Held>,
+    pub(super) held: HashMap<Sequence, Held>,
     batches: JoinSet<Outcome>,
     /// What each running batch consists of, in case it panics.
     in_flight: HashMap<tokio::task::Id, Vec<Sequence>>,
-    loads: JoinSet<Vec<(Key, Applied)>>,
+    pub(super) loads: JoinSet<Vec<(Key, Applied)>>,
     retries: BTreeSet<(Instant, Sequence)>,
+    /// Which generations the endpoints are in that blocked messages wait for: being looked up.
+    pub(super) generations: JoinSet<Vec<(Key, Version)>>,
     /// How often blocked messages were looked at.
-    looks: u64,
+    pub(super) looks: u64,
     /// How many unacknowledged messages the broker gives out now: the prefetch setting, or more.
-    window: u16,
+    pub(super) window: u16,
     /// For how many looks in a row the window was full of blocked messages.
-    stuck: u32,
+    pub(super) stuck: u32,
 }
 
 impl Worker {
@@ -69,6 +63,7 @@ impl Worker {
             in_flight: HashMap::new(),
             loads: JoinSet::new(),
             retries: BTreeSet::new(),
+            generations: JoinSet::new(),
             looks: 0,
             window,
             stuck: 0,
@@ -100,6 +95,9 @@ impl Worker {
                     for (key, applied) in loaded {
                         self.scheduler.loaded(&key, applied);
                     }
+                }
+                Some(Ok(generations)) = self.generations.join_next(), if !self.generations.is_empty() => {
+                    self.give_up_what_is_over(&generations);
                 }
                 announced = announcements.recv() => match announced {
                     Ok(Announcement::Advanced(keys)) => self.scheduler.changed(&keys),
@@ -289,61 +287,6 @@ impl Worker {
         self.subscriber.status.send_modify(|status| status.applied += applied);
         fail::fail_point!("before_ack");
         deliveries.ack().await;
-    }
-
-    /// Gives up waiting where that was asked for, and reports what has waited for too long.
-    fn look_at_blocked(&mut self) {
-        let wait_timeout = self.subscriber.settings.wait_timeout;
-        let mut give_up = Vec::new();
-        for (sequence, obstacle) in self.scheduler.blocked() {
-            let Some(held) = self.held.get_mut(&sequence) else { continue };
-            let waited = held.arrived.elapsed();
-            let id = self.scheduler.message(sequence).map(|m| m.id);
-            if wait_timeout.is_some_and(|timeout| waited >= timeout) {
-                ::metrics::counter!(metrics::RECOVERED).increment(1);
-                tracing::error!(
-                    ?id,
-                    ?obstacle,
-                    ?waited,
-                    "recovered: applied without its cause, because waiting timed out"
-                );
-                give_up.push(sequence);
-            } else if waited > BLOCKED_TOO_LONG && !held.reported {
-                held.reported = true;
-                tracing::error!(?id, ?obstacle, ?waited, "a message is blocked: its cause has not come");
-            }
-        }
-        for sequence in give_up {
-            self.scheduler.force(sequence);
-        }
-        // Announcements can be lost with a connection that dies silently: look again now and then.
-        self.looks += 1;
-        if self.looks.is_multiple_of(LOOK_AGAIN) {
-            self.scheduler.all_changed();
-        }
-    }
-
-    /// Whether the broker gives out no more because every message it gave out waits for one that it did not. Then the
-    /// window is doubled; until blocked messages can be parked, that is what keeps a late cause from stalling everything.
-    fn window_is_stuck(&mut self) -> bool {
-        let full = self.held.len() >= usize::from(self.window);
-        // While keys are being loaded, perhaps because Redis is away, nobody knows what is blocked.
-        let blocked = self.loads.is_empty() && self.scheduler.blocked_len() >= self.held.len();
-        if !full || !blocked || self.window == u16::MAX {
-            self.stuck = 0;
-            return false;
-        }
-        self.stuck += 1;
-        if self.stuck < STUCK_LOOKS {
-            return false;
-        }
-        self.stuck = 0;
-        self.window = self.window.saturating_mul(2);
-        tracing::warn!(
-            prefetch = self.window,
-            "every message of the prefetch window is blocked: the window is widened to reach their causes"
-        );
-        true
     }
 
     /// Their connection is gone, so the broker delivers them again, to this worker or another: what is not under way leaves.

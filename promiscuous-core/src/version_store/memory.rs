@@ -11,8 +11,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, Finish, KeyVersion, NOTHING, StoreError,
-    VersionStore,
+    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, CacheId, Finish, KeyVersion, Loaded, NOTHING,
+    Refusal, StoreError, Trust, VersionStore,
 };
 use crate::dependency::{ReadDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
@@ -43,6 +43,8 @@ struct Shared {
 struct State {
     /// None until it is raised, and again after a flush.
     generation: Option<u64>,
+    /// Since when it is known that it must be raised.
+    refused: Option<Uuid>,
     /// What is published: versions and readers.
     chains: HashMap<Key, Chain>,
     /// Which op is writing a key.
@@ -53,6 +55,10 @@ struct State {
     leases: HashMap<String, (Uuid, u64)>,
     /// What was applied: the subscriber's side.
     applied: HashMap<Key, Applied>,
+    /// Keys that were advanced while nothing was known of them, and how far: what the database must know.
+    ahead: HashMap<Key, Version>,
+    /// How often everything was lost: the name of the cache.
+    losses: u64,
 }
 
 /// What the publisher knows of one key.
@@ -87,7 +93,16 @@ impl MemoryStore {
 
     /// Loses everything, as a wiped Redis would: versions, locks, intents, leases, the generation and the subscriber's cache.
     pub fn flush(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        *state = State { losses: state.losses + 1, ..State::default() };
+    }
+
+    /// Trusted in a generation, as after a publisher's start.
+    #[cfg(test)]
+    pub(crate) async fn trusted_in(&self, generation: u64) {
+        if let Ok(Trust::Refused(refusal)) = self.generation(generation).await {
+            self.raise_generation(generation, &refusal).await.expect("it is here");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -150,13 +165,28 @@ impl State {
 
     /// Records a written version on the subscriber's side; true when it was news.
     fn grow(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool {
-        let applied = self.applied.entry(key.clone()).or_default();
+        let Some(applied) = self.applied.get_mut(key) else {
+            let ahead = self.ahead.entry(key.clone()).or_insert(NOTHING);
+            let news = *ahead < version;
+            *ahead = version.max(*ahead);
+            return news;
+        };
         let news = applied.version.is_none_or(|known| known < version);
         if news {
             applied.version = Some(version);
             applied.readers = (!readers_unknown).then(BTreeMap::new);
         }
         news
+    }
+
+    /// Takes in what the database knows of a key.
+    fn rebuild(&mut self, key: &Key, version: Version) {
+        let is_old = self.ahead.get(key).is_some_and(|ahead| *ahead > version);
+        if !is_old && !self.applied.contains_key(key) {
+            self.ahead.remove(key);
+            let readers = (version == NOTHING).then(BTreeMap::new);
+            self.applied.insert(key.clone(), Applied { version: Some(version), readers });
+        }
     }
 
     /// Counts a reader, if what it read is what is applied last; true when it was news.
@@ -183,14 +213,23 @@ impl VersionStore for MemoryStore {
         Ok(())
     }
 
-    async fn generation(&self) -> Result<Option<u64>, StoreError> {
-        Ok(self.state().generation)
+    async fn generation(&self, at_least: u64) -> Result<Trust, StoreError> {
+        let mut state = self.state();
+        if let Some(generation) = state.generation.filter(|stored| *stored >= at_least) {
+            return Ok(Trust::Generation(generation));
+        }
+        let token = state.refused.get_or_insert_with(Uuid::now_v7).to_string();
+        Ok(Trust::Refused(Refusal { stored: state.generation, token, run_id: String::new() }))
     }
 
-    async fn raise_generation(&self, generation: u64) -> Result<(), StoreError> {
+    async fn raise_generation(&self, generation: u64, refused: &Refusal) -> Result<bool, StoreError> {
         let mut state = self.state();
-        state.generation = state.generation.max(Some(generation));
-        Ok(())
+        let as_it_was = state.refused.is_some_and(|token| token.to_string() == refused.token);
+        if as_it_was {
+            state.refused = None;
+            state.generation = Some(generation);
+        }
+        Ok(as_it_was)
     }
 
     async fn lock_and_bump(&self, bump: &Bump) -> Result<Bumped, StoreError> {
@@ -275,19 +314,21 @@ impl VersionStore for MemoryStore {
 
 #[async_trait]
 impl AppliedStore for MemoryStore {
-    async fn load(&self, keys: &[Key]) -> Result<Vec<Applied>, StoreError> {
+    async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
         let state = self.state();
-        Ok(keys.iter().map(|key| state.applied.get(key).cloned().unwrap_or_default()).collect())
+        let applied = keys.iter().map(|key| state.applied.get(key).cloned().unwrap_or_default()).collect();
+        Ok(Loaded { cache: CacheId(state.losses.to_string()), applied })
     }
 
-    async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError> {
+    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError> {
         let mut state = self.state();
-        for (key, version) in versions {
-            if state.applied.get(key).is_none_or(|applied| applied.version.is_none()) {
-                state.grow(key, *version, *version != NOTHING);
-            }
+        if cache.0 != state.losses.to_string() {
+            return Ok(false);
         }
-        Ok(())
+        for (key, version) in versions {
+            state.rebuild(key, *version);
+        }
+        Ok(true)
     }
 
     async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError> {

@@ -105,6 +105,26 @@ pub enum StoreError {
     Protocol(String),
 }
 
+/// Whether a version store can be trusted to give no version twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// It can, in this generation.
+    Generation(u64),
+    /// It is new, or may have lost writes, or is behind: the generation must be raised.
+    Refused(Refusal),
+}
+
+/// How a store was when it refused to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The generation that it has nevertheless.
+    pub stored: Option<u64>,
+    /// What the store remembers the refusal by, until it is raised or loses its memory again.
+    pub(crate) token: String,
+    /// The server run that refused.
+    pub(crate) run_id: String,
+}
+
 /// The publisher's version store. Every method is atomic, and safe to call again when its answer was lost,
 /// but for [`lock_and_bump`](VersionStore::lock_and_bump), whose op is then settled by its intent.
 #[async_trait]
@@ -112,11 +132,12 @@ pub trait VersionStore: Send + Sync + 'static {
     /// Fails when the server is unfit for the purpose (an evicting memory policy). Called at start.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// The stored generation; none in a store that is new or lost its data.
-    async fn generation(&self) -> Result<Option<u64>, StoreError>;
+    /// The stored generation, if this server run is the trusted one and the generation is not below `at_least`.
+    async fn generation(&self, at_least: u64) -> Result<Trust, StoreError>;
 
-    /// Makes the stored generation at least this one, and makes this server run the one that is trusted.
-    async fn raise_generation(&self, generation: u64) -> Result<(), StoreError>;
+    /// Makes this the stored generation, and this server run the trusted one. False, and nothing is changed, unless the store is as it
+    /// was when it refused: another process has raised it since, or it has lost writes once more, which that refusal knows nothing of.
+    async fn raise_generation(&self, generation: u64, refused: &Refusal) -> Result<bool, StoreError>;
 
     /// Writes the intent, takes the locks (over, if held) and bumps; an early look is scheduled at every op that
     /// a lock was taken over from.
@@ -185,6 +206,19 @@ impl Ordinals {
     }
 }
 
+/// Names a cache from when it was empty until it is lost: a flush, a restart and a failover make it another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheId(pub(crate) String);
+
+/// What [`AppliedStore::load`] answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Which cache said so.
+    pub cache: CacheId,
+    /// What is known of each key, in order; nothing known is `Applied::default()`.
+    pub applied: Vec<Applied>,
+}
+
 /// What applying a message changes in the subscriber's store. Idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
@@ -211,14 +245,18 @@ pub const NOTHING: Version = Version { generation: 0, version: 0 };
 /// The subscriber's cache of what was applied.
 #[async_trait]
 pub trait AppliedStore: Send + Sync + 'static {
-    /// What is known of these keys, in order; nothing known is `Applied::default()`.
-    async fn load(&self, keys: &[Key]) -> Result<Vec<Applied>, StoreError>;
+    /// What is known of these keys, in order.
+    async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError>;
 
-    /// Puts versions that the database knows into the cache, with readers unknown, where it has none. [`NOTHING`] says that the
-    /// database does not know the key, which nobody can have read.
-    async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError>;
+    /// Puts versions that were read from the database, after this cache said that it does not know them, into the cache, with readers
+    /// unknown. [`NOTHING`] says that the database does not know the key, which nobody can have read.
+    ///
+    /// Only where the cache still knows nothing, and nobody has advanced the key beyond that version meanwhile: then the database knows
+    /// more by now. False, and nothing is done, when the cache is another one by now: what was read may be older than what was lost.
+    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError>;
 
-    /// Records what applied messages changed, in order and in one round trip, and announces it to every process.
+    /// Records what applied messages changed, in order and in one round trip, and announces it to every process. Of a key that the cache
+    /// does not know it only keeps what somebody who [rebuilds](Self::rebuild) it has to find in the database.
     async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError>;
 
     /// Announcements from now on, of all processes including this one. Subscribed before the first [`load`](AppliedStore::load).

@@ -1,6 +1,6 @@
 //! Each rule is needed: without it, the checker finds a broken promise.
 //!
-//! All of it with the gaps closed, and in a scenario that holds then: what is found is there for want of that one rule.
+//! All of it in a scenario that holds with all of them: what is found is there for want of that one rule.
 
 use crate::check::check;
 use crate::message::Broken::{self, *};
@@ -9,9 +9,9 @@ use crate::scenario::Scenario;
 use crate::scenarios::*;
 
 fn breaks(scenario: Scenario, without: impl FnOnce(&mut Rules), expected: Broken) {
-    let whole = check(scenario, Rules::CLOSED);
+    let whole = check(scenario, Rules::CODE);
     assert!(whole.counterexample.is_none(), "with all rules: {whole}");
-    let mut rules = Rules::CLOSED;
+    let mut rules = Rules::CODE;
     without(&mut rules);
     let report = check(scenario, rules);
     println!("{report}");
@@ -30,6 +30,11 @@ mod versions {
     #[test]
     fn without_a_higher_generation_after_a_loss_a_version_is_given_twice() {
         breaks(FLUSHED, |rules| rules.loss_raises_generation = false, TwoContents);
+    }
+
+    #[test]
+    fn unless_a_raise_compares_the_store_with_what_refused_a_version_is_given_twice() {
+        breaks(TWO_LOSSES, |rules| rules.raise_compares = false, TwoContents);
     }
 
     #[test]
@@ -193,5 +198,29 @@ mod subscribing {
     #[test]
     fn unless_absence_is_remembered_a_key_looked_up_between_commit_and_advance_loses_its_readers() {
         breaks(READER_TWO_WORKERS, |rules| rules.cache_remembers_absence = false, NotInThatState);
+    }
+
+    #[test]
+    fn unless_only_loads_fill_the_cache_an_old_version_gets_into_a_flushed_one() {
+        breaks(CACHE_FLUSHED, |rules| rules.cache_is_filled_by_loads = false, Stuck);
+        breaks(READER_CACHE_FLUSHED, |rules| rules.cache_is_filled_by_loads = false, Stuck);
+    }
+
+    #[test]
+    fn unless_loads_name_the_cache_what_was_read_before_a_flush_gets_into_the_next_one() {
+        let twice = Scenario { cache_flushes: 2, ..CACHE_FLUSHED };
+        breaks(twice, |rules| rules.loads_name_the_cache = false, Stuck);
+    }
+
+    #[test]
+    fn unless_waits_end_with_a_generation_a_dead_version_that_was_flushed_is_waited_for() {
+        breaks(DEAD_VERSION_READ, |rules| rules.waits_end_with_generation = false, Stuck);
+        breaks(DEAD_VERSION_SUCCEEDED, |rules| rules.waits_end_with_generation = false, Stuck);
+    }
+
+    #[test]
+    fn unless_a_dummy_hides_nothing_the_last_write_of_an_old_generation_is_skipped() {
+        breaks(GIVEN_UP_AFTER_RESTART, |rules| rules.dummy_hides_nothing = false, Different);
+        breaks(RESTORED_IN_THE_END, |rules| rules.dummy_hides_nothing = false, Different);
     }
 }

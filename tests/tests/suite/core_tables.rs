@@ -11,6 +11,8 @@ use promiscuous_tests::{unique_app, until};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Set, SqlErr, Statement, Value,
 };
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::observed::publication;
 use crate::replica::{Kind, Pair, Replica, SOON, count, said};
@@ -71,12 +73,12 @@ fn tables(_: Kind) -> Vec<String> {
     .into()
 }
 
-fn bank(from: Kind, to: Kind) -> Pair {
+pub fn bank(from: Kind, to: Kind) -> Pair {
     let models = [Models::new().publish::<deposit::Entity>(), Models::new().subscribe::<account::Entity>()];
     Pair::new(from, to, models, tables)
 }
 
-async fn deposit(replica: &Replica, id: i64, amount: i64) {
+pub async fn deposit(replica: &Replica, id: i64, amount: i64) {
     let deposit = deposit::Model { id, amount }.into_active_model().reset_all();
     match deposit::Entity::find_by_id(id).one(replica.plain_here()).await.unwrap() {
         Some(_) => deposit.update(&replica.here).await.unwrap(),
@@ -84,7 +86,7 @@ async fn deposit(replica: &Replica, id: i64, amount: i64) {
     };
 }
 
-async fn totals(replica: &Replica) -> Vec<i64> {
+pub async fn totals(replica: &Replica) -> Vec<i64> {
     let mut accounts = account::Entity::find().all(replica.plain_there()).await.unwrap();
     accounts.sort_by_key(|account| account.id);
     accounts.into_iter().map(|account| account.total).collect()
@@ -158,7 +160,50 @@ async fn what_is_delivered_often_is_applied_once(kind: Kind) {
     running.abort();
 }
 
-fn impatient(settings: &mut PublisherSettings) {
+/// A message about deposit 1 without a predecessor: with an amount, or a dummy.
+fn crafted(generation: u64, version: u64, amount: Option<i64>) -> Publication {
+    let operation = |amount: i64| {
+        json!({
+            "operation": "update", "endpoint": "shop/deposit", "types": ["Deposit"], "id": "1",
+            "attributes": { "amount": amount },
+        })
+    };
+    let write = json!({ "key": "shop/deposit/1", "version": version, "previous": null, "readers": {} });
+    let message = json!({
+        "id": Uuid::now_v7(), "app": "shop", "timestamp": 0, "generation": generation,
+        "operations": amount.map(operation).into_iter().collect::<Vec<_>>(),
+        "dependencies": { "write": [write], "read": [] },
+    });
+    publication(message.to_string().as_bytes())
+}
+
+/// The dummy of a chain that began anew (the publisher's Redis was lost, or the key expired there) may overtake the last write of
+/// the chain before.
+async fn a_dummy_of_a_new_chain_does_not_hide_an_older_write(kind: Kind) {
+    // given
+    let mut replica = bank(Kind::Sqlite, kind).start().await;
+    let mut applied = 0;
+    for (generation, version, amount, total) in [
+        // when: the dummy, and then what it has overtaken
+        (2, 50, None, None),
+        (1, 100, Some(10), Some(10)),
+        // then that is applied, and what is older is not
+        (1, 99, Some(1_000), Some(10)),
+        (1, 100, Some(10), Some(10)),
+        // and what follows is
+        (2, 51, Some(5), Some(15)),
+        (2, 50, Some(2_000), Some(15)),
+    ] {
+        let published = replica.broker.publish(vec![crafted(generation, version, amount)]).await;
+        published.into_iter().for_each(Result::unwrap);
+        applied += 1;
+        let settled = replica.status.wait_for(|status| status.applied >= applied && status.held == 0);
+        tokio::time::timeout(SOON, settled).await.expect("it was not applied").unwrap();
+        assert_eq!(totals(&replica).await.first().copied(), total, "{generation}.{version}");
+    }
+}
+
+pub fn impatient(settings: &mut PublisherSettings) {
     settings.deadline = Duration::from_millis(200);
     settings.look_every = Duration::from_millis(50);
 }
@@ -262,6 +307,7 @@ macro_rules! conformance {
 conformance! {
     migrating_again_changes_nothing
     what_is_delivered_often_is_applied_once
+    a_dummy_of_a_new_chain_does_not_hide_an_older_write
     a_writer_that_dies_before_its_commit_is_replaced_by_a_dummy
     a_write_whose_message_cannot_be_kept_fails_and_the_next_one_arrives
 }

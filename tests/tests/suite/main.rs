@@ -8,6 +8,7 @@ mod conduct;
 mod conformance;
 mod core_tables;
 mod harness;
+mod losses;
 mod observed;
 mod replica;
 mod unseen;

@@ -3,7 +3,8 @@
 use promiscuous_core::broker::memory::MemoryBroker;
 use promiscuous_core::message::Message;
 use promiscuous_core::publisher::PublisherSettings;
-use promiscuous_core::subscriber::Status;
+use promiscuous_core::subscriber::{Status, SubscriberSettings};
+use promiscuous_core::version_store::memory::MemoryStore;
 use promiscuous_seaorm::{Config, Models, Promiscuous, PromiscuousConnection};
 use promiscuous_tests::conformance::{Eyes, tables};
 use promiscuous_tests::databases::TestDatabase;
@@ -22,6 +23,10 @@ pub struct Replica {
     pub there: PromiscuousConnection,
     pub publisher: Promiscuous,
     pub broker: MemoryBroker,
+    /// The publisher's version store.
+    pub versions: MemoryStore,
+    /// The subscriber's cache.
+    pub applied_versions: MemoryStore,
     pub status: watch::Receiver<Status>,
     observed: Observed,
     eyes: [Eyes; 2],
@@ -52,6 +57,8 @@ pub struct Pair {
     pub tables: fn(Kind) -> Vec<String>,
     /// How messages are published.
     pub adjust: fn(&mut PublisherSettings),
+    /// How they are applied.
+    pub subscribing: fn(&mut SubscriberSettings),
 }
 
 impl Pair {
@@ -61,7 +68,7 @@ impl Pair {
         [published, subscribed]: [Models; 2],
         tables: fn(Kind) -> Vec<String>,
     ) -> Self {
-        Self { from, to, connections: 5, published, subscribed, tables, adjust: |_| {} }
+        Self { from, to, connections: 5, published, subscribed, tables, adjust: |_| {}, subscribing: |_| {} }
     }
 
     /// Starts both services. The publisher's app is `shop`, the subscriber's `mirror`.
@@ -78,7 +85,9 @@ impl Pair {
         let subscriber = subscriber.models(self.subscribed);
         subscriber.migrate(&there).await.unwrap();
         let there = subscriber.wrap(there).await.unwrap();
-        let running = Running::start(subscriber.subscriber(&there).unwrap()).await;
+        let mut settings = SubscriberSettings::new("mirror");
+        (self.subscribing)(&mut settings);
+        let running = Running::start(subscriber.subscriber_with(&there, settings).unwrap()).await;
 
         let publisher = Promiscuous::new(Config::embedded("shop", &name).unwrap()).unwrap();
         let publisher = publisher.models(self.published).publisher_settings(self.adjust);
@@ -89,6 +98,8 @@ impl Pair {
             there,
             publisher,
             broker: observed.broker.clone(),
+            versions: MemoryStore::named(&format!("{name}/shop")),
+            applied_versions: MemoryStore::named(&format!("{name}/mirror")),
             status: running.status.clone(),
             observed,
             eyes: [Eyes::open(databases[0].url()).await, Eyes::open(databases[1].url()).await],

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::database::{Dialect, SqlRow, Transaction};
 use crate::key::Key;
-use crate::version_store::{Bump, Bumped, Finish, KeyVersion};
+use crate::version_store::{Bump, Bumped, Finish, KeyVersion, Refusal};
 
 /// A database that holds nothing but the generation.
 #[derive(Default)]
@@ -45,6 +45,12 @@ impl Database for Meta {
 struct Mirror {
     generation: Mutex<Option<u64>>,
     raised: Mutex<Vec<u64>>,
+    /// How often it lost writes.
+    losses: Mutex<u32>,
+    /// How often it had when it was raised.
+    vouched_for: Mutex<u32>,
+    /// How often it will, right before it is raised.
+    losses_to_come: Mutex<u32>,
 }
 
 #[async_trait]
@@ -52,14 +58,25 @@ impl VersionStore for Mirror {
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn generation(&self) -> Result<Option<u64>, StoreError> {
-        Ok(*self.generation.lock().unwrap())
+    async fn generation(&self, at_least: u64) -> Result<Trust, StoreError> {
+        let stored = *self.generation.lock().unwrap();
+        let losses = *self.losses.lock().unwrap();
+        let is_trusted = losses == *self.vouched_for.lock().unwrap();
+        Ok(match stored.filter(|stored| is_trusted && *stored >= at_least) {
+            Some(stored) => Trust::Generation(stored),
+            None => Trust::Refused(Refusal { stored, token: losses.to_string(), run_id: String::new() }),
+        })
     }
-    async fn raise_generation(&self, generation: u64) -> Result<(), StoreError> {
-        let mut own = self.generation.lock().unwrap();
-        *own = Some(own.unwrap_or(0).max(generation));
-        self.raised.lock().unwrap().push(generation);
-        Ok(())
+    async fn raise_generation(&self, generation: u64, refused: &Refusal) -> Result<bool, StoreError> {
+        let mut losses = self.losses.lock().unwrap();
+        *losses += std::mem::take(&mut *self.losses_to_come.lock().unwrap());
+        let as_it_was = losses.to_string() == refused.token;
+        if as_it_was {
+            *self.generation.lock().unwrap() = Some(generation);
+            *self.vouched_for.lock().unwrap() = *losses;
+            self.raised.lock().unwrap().push(generation);
+        }
+        Ok(as_it_was)
     }
     async fn lock_and_bump(&self, _: &Bump) -> Result<Bumped, StoreError> {
         unreachable!()
@@ -86,7 +103,7 @@ impl VersionStore for Mirror {
 
 fn given(stored: Option<i64>, mirrored: Option<u64>) -> (Arc<Meta>, Arc<Mirror>, Generation) {
     let database = Arc::new(Meta(Mutex::new(stored)));
-    let store = Arc::new(Mirror { generation: Mutex::new(mirrored), raised: Mutex::default() });
+    let store = Arc::new(Mirror { generation: Mutex::new(mirrored), ..Mirror::default() });
     let (db, vs): (Arc<dyn Database>, Arc<dyn VersionStore>) = (database.clone(), store.clone());
     (database, store, Generation::new(db, vs))
 }
@@ -96,7 +113,7 @@ async fn at_start_a_store_that_may_have_lost_writes_is_never_trusted_with_an_old
     for (stored, mirrored, agreed, raised) in [
         // The first start ever.
         (None, None, 1, vec![1]),
-        // All is as it was. Whether it is the same run of the server, only a bump can tell: no raise may vouch for it.
+        // All is as it was.
         (Some(4), Some(4), 4, vec![]),
         // The database was restored, or made anew.
         (Some(4), Some(6), 6, vec![]),
@@ -115,6 +132,7 @@ async fn at_start_a_store_that_may_have_lost_writes_is_never_trusted_with_an_old
 async fn many_writers_that_meet_one_loss_raise_the_generation_once() {
     let (_, store, generation) = given(Some(4), Some(4));
     generation.establish().await.unwrap();
+    *store.losses.lock().unwrap() += 1;
     let all = (0..50).map(|_| generation.renew(4, &StoreError::LostWrites));
     let agreed = futures_util::future::join_all(all).await;
     assert!(agreed.into_iter().all(|agreed| agreed.unwrap() == 5));
@@ -133,6 +151,21 @@ async fn a_second_loss_raises_again_even_if_another_process_raised_for_the_first
     assert_eq!(generation.renew(4, &stale).await.unwrap(), 5);
     assert_eq!(*store.raised.lock().unwrap(), [0; 0]);
     // when the store has lost writes again, then 5 is not used any more.
+    *store.losses.lock().unwrap() += 1;
     assert_eq!(generation.renew(5, &StoreError::LostWrites).await.unwrap(), 6);
     assert_eq!(*store.raised.lock().unwrap(), [6]);
+}
+
+#[tokio::test]
+async fn who_raises_for_one_loss_does_not_vouch_for_the_next_one() {
+    // given a store that loses writes once more, right before it is raised for the first loss
+    let (database, store, generation) = given(Some(4), Some(4));
+    generation.establish().await.unwrap();
+    *store.losses.lock().unwrap() += 1;
+    *store.losses_to_come.lock().unwrap() += 1;
+    // when, then
+    let agreed = generation.renew(4, &StoreError::LostWrites).await.unwrap();
+    assert!(agreed > 5, "5 may have been used by whoever raised the store in between");
+    assert_eq!(*store.raised.lock().unwrap(), [agreed]);
+    assert_eq!(*database.0.lock().unwrap(), i64::try_from(agreed).ok());
 }

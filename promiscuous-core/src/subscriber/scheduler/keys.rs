@@ -141,7 +141,12 @@ impl Known for Keys {
 impl Advancing for Keys {
     fn write(&mut self, key: &Key, version: Version) -> bool {
         match self.known.get_mut(key) {
-            Some(state) => write(state.applied.get_or_insert_default(), version),
+            Some(KeyState { applied: Some(applied), .. }) => write(applied, version),
+            // Applied without having waited for anything: who has read it, nobody knows.
+            Some(state) => {
+                state.applied = Some(Applied { version: Some(version), readers: None });
+                true
+            }
             None => false,
         }
     }
@@ -198,6 +203,11 @@ impl On<'_> {
 
 impl Advancing for On<'_> {
     fn write(&mut self, key: &Key, version: Version) -> bool {
+        if self.keys.get(key).is_none() && !self.overlay.changed.contains_key(key) {
+            let applied = Applied { version: Some(version), readers: None };
+            self.overlay.changed.insert(key.clone(), applied);
+            return true;
+        }
         write(self.entry(key), version)
     }
 

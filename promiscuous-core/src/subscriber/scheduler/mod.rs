@@ -48,6 +48,16 @@ impl Obstacle {
     }
 }
 
+impl Obstacle {
+    /// The version that is waited for, or whose readers' successor it is.
+    pub fn version(&self) -> Option<(&Key, Version)> {
+        match self {
+            Self::NotLoaded(_) => None,
+            Self::Version(key, version) | Self::Readers(key, version) => Some((key, *version)),
+        }
+    }
+}
+
 /// Where a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {

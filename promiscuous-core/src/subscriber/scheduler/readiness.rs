@@ -89,13 +89,12 @@ impl Policy {
         let dependencies = message.dependencies.as_ref()?;
         let generation = message.generation;
         for write in &dependencies.write {
-            let (Some(source), Some(previous)) = (self.source(write.key.endpoint_str()), write.previous)
-            else {
-                continue; // not subscribed, or a new chain: nothing comes before it
-            };
+            let Some(source) = self.source(write.key.endpoint_str()) else { continue };
+            // Also of a new chain: the store learns of a key only by its being loaded.
             let Some(applied) = known.get(&write.key) else {
                 return Some(Obstacle::NotLoaded(write.key.clone()));
             };
+            let Some(previous) = write.previous else { continue };
             let made = Version::new(generation, write.version);
             let before = Version::new(generation, previous);
             match applied.version {

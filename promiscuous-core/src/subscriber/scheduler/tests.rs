@@ -1,5 +1,5 @@
 //! The scheduler against a simple oracle: generated histories, delivered in any order, twice, to one or two
-//! processes, in batches that fail; then causal order, exact state and progress are checked.
+//! processes, in batches that fail, while the store may be flushed; then causal order, exact state and progress are checked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::key::Endpoint;
 use crate::operation::{Operation, OperationKind};
 use crate::registry::From;
 use crate::version_store::memory::MemoryStore;
-use crate::version_store::{AppliedStore, Bump, VersionStore};
+use crate::version_store::{Applied, AppliedStore, Bump, CacheId, NOTHING, VersionStore};
 
 /// A decision of the generated history.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What a publisher publishes for these steps.
 async fn publish(steps: &[Step]) -> Vec<Arc<Message>> {
     let store = MemoryStore::new();
-    store.raise_generation(1).await.unwrap();
+    store.trusted_in(1).await;
     let contexts: Vec<Context> = (0..4).map(|n| Context::new(format!("context {n}"))).collect();
     let mut messages = Vec::new();
     for step in steps {
@@ -100,18 +100,24 @@ async fn publish(steps: &[Step]) -> Vec<Arc<Message>> {
 struct Process {
     scheduler: Scheduler,
     inbox: VecDeque<Arc<Message>>,
+    /// Loads under way: which cache did not know what, and what the database knew then.
+    loads: VecDeque<(CacheId, Vec<(Key, Version)>)>,
     in_flight: VecDeque<Vec<Sequence>>,
+    /// Batches that the database has, and the store has not.
+    committed: VecDeque<Vec<Sequence>>,
     failing: BTreeMap<Sequence, u8>,
 }
 
 /// The subscriber's database: the oracle.
 #[derive(Default)]
-struct Applied {
+struct Replica {
     versions: HashMap<Key, u64>,
     messages: BTreeSet<Uuid>,
+    /// A flush forgets who has read what: exact state is not promised any more.
+    was_flushed: bool,
 }
 
-impl Applied {
+impl Replica {
     /// Applies a message as the database would, and checks that it may be applied now.
     fn apply(&mut self, message: &Message, policy: &Policy) -> Result<(), String> {
         let dependencies = message.dependencies.as_ref().unwrap();
@@ -121,7 +127,7 @@ impl Applied {
         let relevant: Vec<&Key> = policy.relevant_keys(message).collect();
         for read in dependencies.read.iter().filter(|r| relevant.contains(&&r.key)) {
             let now = self.versions.get(&read.key).copied();
-            if now != Some(read.version) {
+            if now < Some(read.version) || (now != Some(read.version) && !self.was_flushed) {
                 return Err(format!("{} was read at {} and is at {now:?}", read.key, read.version));
             }
         }
@@ -135,10 +141,30 @@ impl Applied {
     }
 }
 
+/// What is in the store is known; the rest is read from the database, and goes to the store later.
+async fn begin_load(process: &mut Process, store: &MemoryStore, database: &Replica, keys: Vec<Key>) {
+    let loaded = store.load(&keys).await.unwrap();
+    let mut absent = Vec::new();
+    for (key, applied) in keys.into_iter().zip(loaded.applied) {
+        match applied.version {
+            None => {
+                let stored = database.versions.get(&key).map_or(NOTHING, |version| Version::new(1, *version));
+                absent.push((key, stored));
+            }
+            Some(NOTHING) => process.scheduler.loaded(&key, Applied::default()),
+            Some(_) => process.scheduler.loaded(&key, applied),
+        }
+    }
+    if !absent.is_empty() {
+        process.loads.push_back((loaded.cache, absent));
+    }
+}
+
 async fn run(
     messages: &[Arc<Message>],
     subscribed: &[&str],
     processes: usize,
+    mut flushes: u32,
     mut random: u64,
 ) -> Result<(), String> {
     let sources = subscribed.iter().map(|endpoint| Source {
@@ -149,12 +175,14 @@ async fn run(
     let policy = Arc::new(Policy::new(sources.collect()));
     let store = MemoryStore::new();
     let mut announcements = store.announcements().await.unwrap();
-    let mut database = Applied::default();
+    let mut database = Replica::default();
     let mut all: Vec<Process> = (0..processes)
         .map(|_| Process {
             scheduler: Scheduler::new(Arc::clone(&policy)),
             inbox: VecDeque::new(),
+            loads: VecDeque::new(),
             in_flight: VecDeque::new(),
+            committed: VecDeque::new(),
             failing: BTreeMap::new(),
         })
         .collect();
@@ -182,24 +210,48 @@ async fn run(
         all[choose(processes)].inbox.push_back(delivery);
     }
 
-    let mut idle = 0;
+    let (mut idle, mut looks) = (0, 0);
     while idle < 2_000 {
+        // What a worker does every few seconds.
+        if idle == 1_000 && looks < 50 {
+            looks += 1;
+            all.iter_mut().for_each(|process| process.scheduler.all_changed());
+        }
+        if flushes > 0 && choose(100) == 0 {
+            flushes -= 1;
+            store.flush();
+            database.was_flushed = true;
+        }
         let at = choose(all.len());
         let process = &mut all[at];
         let mut moved = true;
-        match choose(6) {
+        match choose(8) {
             0 => match process.inbox.pop_front() {
                 Some(message) => drop(process.scheduler.arrive(message)),
                 None => moved = false,
             },
             1 => {
                 let keys = process.scheduler.take_loads();
-                let known = store.load(&keys).await.unwrap();
                 moved = !keys.is_empty();
-                for (key, applied) in keys.iter().zip(known) {
-                    process.scheduler.loaded(key, applied);
-                }
+                begin_load(process, &store, &database, keys).await;
             }
+            6 => match process.loads.pop_front() {
+                Some((cache, stored)) => {
+                    store.rebuild(&cache, &stored).await.unwrap();
+                    begin_load(process, &store, &database, stored.into_iter().map(|(key, _)| key).collect())
+                        .await;
+                }
+                None => moved = false,
+            },
+            7 => match process.committed.pop_front() {
+                Some(batch) => {
+                    let messages = batch.iter().map(|s| process.scheduler.message(*s).unwrap());
+                    let advances: Vec<_> = messages.map(|m| policy.advance_of(m)).collect();
+                    store.advance(&advances).await.unwrap();
+                    process.scheduler.applied(&batch);
+                }
+                None => moved = false,
+            },
             2 => {
                 let batch = process.scheduler.next_batch(1 + choose(3), 1 + choose(8));
                 moved = !batch.is_empty();
@@ -222,9 +274,7 @@ async fn run(
                     for message in &messages {
                         database.apply(message, &policy)?;
                     }
-                    let advances: Vec<_> = messages.iter().map(|m| policy.advance_of(m)).collect();
-                    store.advance(&advances).await.unwrap();
-                    process.scheduler.applied(&batch);
+                    process.committed.push_back(batch);
                 }
                 None => moved = false,
             },
@@ -271,12 +321,13 @@ proptest! {
         steps in steps(),
         subscribed in prop::sample::subsequence(MODELS.to_vec(), 1..=3),
         processes in 1usize..3,
+        flushes in 0u32..3,
         random in 1u64..,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(async {
             let messages = publish(&steps).await;
-            run(&messages, &subscribed, processes, random).await
+            run(&messages, &subscribed, processes, flushes, random).await
         });
         prop_assert_eq!(result, Ok(()));
     }

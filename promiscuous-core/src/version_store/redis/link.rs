@@ -90,9 +90,17 @@ impl Link {
 
     /// Sends commands in one round trip.
     pub(super) async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.query_and_run(pipeline).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, and which server run answered.
+    pub(super) async fn query_and_run<T: FromRedisValue>(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<(T, Arc<str>), StoreError> {
         let mut connection = self.connection().await?;
         match pipeline.query_async(&mut connection.inner).await {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => Ok((answer, connection.run_id)),
             Err(error) => Err(self.failed(&connection, &error).await),
         }
     }
@@ -126,11 +134,11 @@ impl Link {
     }
 
     /// Asks the server anew which run it is, because what it said when the connection was made may be outdated.
-    pub(super) async fn refresh_run_id(&self) -> Result<(), StoreError> {
+    pub(super) async fn refresh_run_id(&self) -> Result<Arc<str>, StoreError> {
         let mut connection = self.connection().await?;
         connection.run_id = self.ask_run_id(&mut connection.inner).await?;
         self.remember(&connection).await;
-        Ok(())
+        Ok(connection.run_id)
     }
 
     async fn attempt(&self, connection: &mut Connection, calls: &[Call]) -> Result<Vec<Value>, RedisError> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::scripts::{self, Call, number, texts, unexpected};
 use super::{CHUNK, RedisStore, millis, parse_op};
 use crate::key::Key;
-use crate::version_store::{Bump, Bumped, Finish, KeyVersion, StoreError, VersionStore};
+use crate::version_store::{Bump, Bumped, Finish, KeyVersion, Refusal, StoreError, Trust, VersionStore};
 
 /// How soon an op is looked at whose lock was taken over, in milliseconds.
 const EARLY_LOOK_MS: u64 = 1_000;
@@ -95,21 +95,33 @@ impl VersionStore for RedisStore {
         }
     }
 
-    async fn generation(&self) -> Result<Option<u64>, StoreError> {
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("HGET").arg(self.single("generation")).arg("g");
-        let (stored,): (Option<String>,) = self.link().query(&pipeline).await?;
-        stored.as_deref().map(number).transpose()
+    async fn generation(&self, at_least: u64) -> Result<Trust, StoreError> {
+        let token = Uuid::now_v7();
+        let look = |run_id: &str| {
+            let call = Call::new(&scripts::GENERATION).key(self.single("generation"));
+            call.arg(run_id).arg(at_least).arg(token)
+        };
+        let answer = texts(self.eval_one(look).await?)?;
+        match answer.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["OK", generation] => Ok(Trust::Generation(number(generation)?)),
+            ["REFUSED", token, run_id, stored] => Ok(Trust::Refused(Refusal {
+                stored: Some(*stored).filter(|stored| !stored.is_empty()).map(number).transpose()?,
+                token: (*token).to_owned(),
+                run_id: (*run_id).to_owned(),
+            })),
+            _ => Err(unexpected("a script answered neither OK nor REFUSED")),
+        }
     }
 
-    async fn raise_generation(&self, generation: u64) -> Result<(), StoreError> {
+    async fn raise_generation(&self, generation: u64, refused: &Refusal) -> Result<bool, StoreError> {
         // What the connection remembers may be outdated (a replica that was promoted under it); the
         // generation is confirmed for what the server is now.
         self.link().refresh_run_id().await?;
         let raise = |run_id: &str| {
-            Call::new(&scripts::RAISE_GENERATION).key(self.single("generation")).arg(generation).arg(run_id)
+            let call = Call::new(&scripts::RAISE_GENERATION).key(self.single("generation"));
+            call.arg(generation).arg(run_id).arg(&refused.token).arg(&refused.run_id)
         };
-        self.eval_one(raise).await.map(drop)
+        redis::from_redis_value(self.eval_one(raise).await?).map_err(unexpected)
     }
 
     async fn lock_and_bump(&self, bump: &Bump) -> Result<Bumped, StoreError> {

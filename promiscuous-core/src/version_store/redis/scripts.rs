@@ -22,6 +22,7 @@ macro_rules! scripts {
 
 scripts! {
     LOCK_AND_BUMP = "lock_and_bump.lua";
+    GENERATION = "generation.lua";
     RAISE_GENERATION = "raise_generation.lua";
     FINISH = "finish.lua";
     HASTEN = "hasten.lua";
@@ -29,6 +30,7 @@ scripts! {
     LEASE = "lease.lua";
     VERSIONS_OF = "versions_of.lua";
     ADVANCE = "advance.lua";
+    NEW_CACHE = "new_cache.lua";
 }
 
 /// One call of a script.

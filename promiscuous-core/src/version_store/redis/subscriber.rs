@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use super::scripts::{self, Call, number, unexpected};
 use super::{CHUNK, RedisStore};
 use crate::dependency::Version;
 use crate::key::{Endpoint, Key};
-use crate::version_store::{Advance, Announcement, Applied, AppliedStore, NOTHING, Ordinals, StoreError};
+use crate::version_store::{
+    Advance, Announcement, Applied, AppliedStore, CacheId, Loaded, NOTHING, Ordinals, StoreError,
+};
 
 /// Ordinals beyond a gap that are loaded at the most. More than that only delay a waiting message until the gap
 /// closes, which is announced.
@@ -21,6 +24,8 @@ struct Steps<'a> {
     store: &'a RedisStore,
     /// Empty for silence.
     channel: &'a str,
+    /// Empty for whichever there is.
+    cache: &'a str,
     calls: Vec<Call>,
     /// The last call's keys with their positions.
     positions: HashMap<Key, usize>,
@@ -29,13 +34,14 @@ struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    fn new(store: &'a RedisStore, channel: &'a str) -> Self {
-        Self { store, channel, calls: Vec::new(), positions: HashMap::new(), steps: 0 }
+    fn new(store: &'a RedisStore, channel: &'a str, cache: &'a str) -> Self {
+        Self { store, channel, cache, calls: Vec::new(), positions: HashMap::new(), steps: 0 }
     }
 
     fn push(&mut self, kind: &str, key: &Key, version: Version, rest: impl IntoIterator<Item = String>) {
         if self.calls.is_empty() || self.steps == CHUNK {
-            self.calls.push(Call::new(&scripts::ADVANCE).arg(self.store.ttl_ms()).arg(self.channel));
+            let call = Call::new(&scripts::ADVANCE).key(self.store.single("cache"));
+            self.calls.push(call.arg(self.store.ttl_ms()).arg(self.channel).arg(self.cache));
             self.positions.clear();
             self.steps = 0;
         }
@@ -66,25 +72,46 @@ impl<'a> Steps<'a> {
 }
 
 impl RedisStore {
+    /// Whether the cache was the one that was meant.
     async fn run_steps(
         &self,
         fill: impl Fn(&mut Steps<'_>) + Send + Sync,
         channel: &str,
-    ) -> Result<(), StoreError> {
+        cache: &str,
+    ) -> Result<bool, StoreError> {
         let calls = |_: &str| {
-            let mut steps = Steps::new(self, channel);
+            let mut steps = Steps::new(self, channel, cache);
             fill(&mut steps);
             steps.calls
         };
-        self.link().eval(calls).await.map(drop)
+        let answers = self.link().eval(calls).await?;
+        let answers: Vec<i64> =
+            answers.into_iter().map(redis::from_redis_value).collect::<Result<_, _>>().map_err(unexpected)?;
+        Ok(answers.iter().all(|answer| *answer >= 0))
+    }
+
+    /// Makes the cache another one, unless that has been done.
+    async fn new_cache(&self, over: &str) -> Result<(), StoreError> {
+        let id = Uuid::now_v7().simple().to_string();
+        // The random end: it is a field of each hash, as short as it may be.
+        let id = &id[20..];
+        let call = |run_id: &str| {
+            let call = Call::new(&scripts::NEW_CACHE).key(self.single("cache"));
+            // It is a field of each hash: as short as it may be.
+            vec![call.arg(over).arg(id).arg(run_id)]
+        };
+        self.link().eval(call).await.map(drop)
     }
 }
 
 /// Reads a subscriber's hash.
-fn applied(hash: &HashMap<String, String>) -> Result<Applied, StoreError> {
+fn applied(hash: &HashMap<String, String>, cache: &str) -> Result<Applied, StoreError> {
     let (Some(generation), Some(version)) = (hash.get("g"), hash.get("v")) else {
         return Ok(Applied::default());
     };
+    if hash.contains_key("m") || hash.get("e").is_none_or(|own| own != cache) {
+        return Ok(Applied::default());
+    }
     let version = Some(Version::new(number(generation)?, number(version)?));
     if hash.contains_key("u") {
         return Ok(Applied { version, readers: None });
@@ -113,29 +140,46 @@ fn ranges(text: &str) -> Result<Vec<std::ops::RangeInclusive<u64>>, StoreError> 
 
 #[async_trait]
 impl AppliedStore for RedisStore {
-    async fn load(&self, keys: &[Key]) -> Result<Vec<Applied>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
         // A pipeline and not a script: other clients get their turn in between.
-        let mut pipeline = Pipeline::with_capacity(keys.len());
+        let mut pipeline = Pipeline::with_capacity(keys.len() + 1);
+        pipeline.cmd("HMGET").arg(self.single("cache")).arg("id").arg("run_id");
         for key in keys {
             pipeline.cmd("HGETALL").arg(self.sub(key));
         }
-        let hashes: Vec<HashMap<String, String>> = self.link().query(&pipeline).await?;
-        hashes.iter().map(applied).collect()
+        loop {
+            let (answers, run_id): (Vec<Value>, _) = self.link().query_and_run(&pipeline).await?;
+            let mut answers = answers.into_iter();
+            let first = answers.next().ok_or_else(|| unexpected("no answer to HMGET"))?;
+            let (id, lives_in): (Option<String>, Option<String>) =
+                redis::from_redis_value(first).map_err(unexpected)?;
+            let id = id.unwrap_or_default();
+            // A server that has started again, or was promoted, has perhaps lost what was advanced last. What the connection
+            // remembers may be outdated itself.
+            let is_trusted = |run_id: &str| !id.is_empty() && lives_in.as_deref() == Some(run_id);
+            if !is_trusted(&run_id) && (id.is_empty() || !is_trusted(&self.link().refresh_run_id().await?)) {
+                self.new_cache(&id).await?;
+                continue;
+            }
+            let applied = answers.map(|hash| {
+                let hash: HashMap<String, String> = redis::from_redis_value(hash).map_err(unexpected)?;
+                applied(&hash, &id)
+            });
+            let applied = applied.collect::<Result<_, _>>()?;
+            return Ok(Loaded { cache: CacheId(id), applied });
+        }
     }
 
-    async fn rebuild(&self, versions: &[(Key, Version)]) -> Result<(), StoreError> {
+    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError> {
         if versions.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let fill = |steps: &mut Steps<'_>| {
             for (key, version) in versions {
                 steps.rebuild(key, *version);
             }
         };
-        self.run_steps(fill, "").await
+        self.run_steps(fill, "", &cache.0).await
     }
 
     async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError> {
@@ -152,7 +196,7 @@ impl AppliedStore for RedisStore {
                 }
             }
         };
-        self.run_steps(fill, self.shared.announcements.channel()).await
+        self.run_steps(fill, self.shared.announcements.channel(), "").await.map(drop)
     }
 
     async fn announcements(&self) -> Result<broadcast::Receiver<Announcement>, StoreError> {

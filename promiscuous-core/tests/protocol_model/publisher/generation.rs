@@ -65,7 +65,7 @@ impl Publisher {
         store.trusted = true;
     }
 
-    /// Not in the code: a background task notices the loss, so that it need not wait for the next write.
+    /// `announcing::watch`: a background task notices the loss, so that it need not wait for the next write.
     pub(super) fn notice_loss(&self, state: &State, next: &mut Next) {
         if self.is_loss_unnoticed(state) {
             let mut after = *state;

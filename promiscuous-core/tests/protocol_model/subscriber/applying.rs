@@ -37,9 +37,7 @@ impl Subscriber {
                 after.workers[slot] = Some(Task { stage, skipped: newer == [false; KEYS], ..task });
                 next.push((Step::Apply(message), after));
             }
-            Stage::Applied | Stage::AckedEarly | Stage::Refused | Stage::Reread(_) => {
-                self.advance(state, slot, task, next);
-            }
+            Stage::Applied | Stage::AckedEarly => self.advance(state, slot, task, next),
             Stage::Advanced => {
                 after.workers[slot] = None;
                 next.push((Step::Ack(message), after));
@@ -57,8 +55,7 @@ impl Subscriber {
             };
             let mut after = *state;
             after.queue.remove(message);
-            let since = self.now(state);
-            after.workers[slot] = Some(Task { message, stage: Stage::Ready, skipped: false, since });
+            after.workers[slot] = Some(Task { message, stage: Stage::Ready, skipped: false });
             next.push((step, after));
         }
     }

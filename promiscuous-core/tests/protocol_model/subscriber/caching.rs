@@ -7,9 +7,9 @@ use crate::message::{Message, Version};
 use crate::scenario::KEYS;
 
 impl Subscriber {
-    /// Names the time since the last flush, for those who ask.
+    /// Names the cache since its last flush, for those who ask.
     pub(super) fn now(&self, state: &State) -> u8 {
-        if self.model.rules.cache_writes_are_fenced { state.flushes } else { 0 }
+        if self.model.rules.loads_name_the_cache { state.flushes } else { 0 }
     }
 
     /// Whether asking the database would tell nothing.
@@ -47,33 +47,13 @@ impl Subscriber {
         }
     }
 
-    /// `advance.lua`, and what to do when it refuses.
+    /// `advance.lua`
     pub(super) fn advance(&self, state: &State, slot: usize, task: Task, next: &mut Next) {
         let mut after = *state;
-        let (step, stage) = match task.stage {
-            Stage::Refused => {
-                // After its own COMMIT, so that what it reads is at least what it wrote.
-                let since = self.now(state);
-                let stage = Stage::Reread(state.versions);
-                after.workers[slot] = Some(Task { stage, since, ..task });
-                next.push((Step::Reread(task.message), after));
-                return;
-            }
-            _ if task.since != self.now(state) => (Step::Refused(task.message), Stage::Refused),
-            Stage::Reread(versions) => {
-                let header = *self.header(task.message);
-                for key in (0..KEYS).filter(|key| self.is_relevant(*key) && header.write[*key].version != 0) {
-                    rebuild(&mut after, key, versions[key]);
-                }
-                (Step::Advance(task.message), Stage::Advanced)
-            }
-            _ => {
-                self.record(&mut after, task.message, task.skipped);
-                (Step::Advance(task.message), Stage::Advanced)
-            }
-        };
-        after.workers[slot] = (task.stage != Stage::AckedEarly).then_some(Task { stage, ..task });
-        next.push((step, after));
+        self.record(&mut after, task.message, task.skipped);
+        let advanced = Task { stage: Stage::Advanced, ..task };
+        after.workers[slot] = (task.stage != Stage::AckedEarly).then_some(advanced);
+        next.push((Step::Advance(task.message), after));
     }
 
     /// A version only grows, and growing forgets the readers of the old one; a read sets the bit of its ordinal while the version
@@ -88,7 +68,10 @@ impl Subscriber {
         for key in (0..KEYS).filter(|key| self.is_relevant(*key) && header.write[*key].version != 0) {
             let version = Version(header.generation, header.write[key].version);
             let cached = &mut state.cache[key];
-            if cached.version < version || !rules.cache_only_grows {
+            if !cached.present && rules.cache_is_filled_by_loads {
+                // Whoever loads the key has to find at least this.
+                cached.version = cached.version.max(version);
+            } else if cached.version < version || !rules.cache_only_grows {
                 *cached = Cached { present: true, version, readers_known: true, readers: [0; KEYS] };
             }
             if destroyed && !rules.destroyed_keeps_version {
@@ -97,7 +80,10 @@ impl Subscriber {
         }
         for (key, version) in self.reads(message) {
             let cached = &mut state.cache[key];
-            if !cached.readers_known || cached.version != Version(header.generation, version) {
+            if !cached.present
+                || !cached.readers_known
+                || cached.version != Version(header.generation, version)
+            {
                 continue;
             }
             for (endpoint, seen) in cached.readers.iter_mut().enumerate() {
@@ -111,10 +97,11 @@ impl Subscriber {
     }
 }
 
-/// `AppliedStore::rebuild`: never lowers a version; of a new one, the readers are unknown.
+/// `AppliedStore::rebuild`: only where nothing is known, and only what is as new as a worker has said that it must be. The readers are
+/// unknown then.
 fn rebuild(state: &mut State, key: usize, version: Version) {
     let cached = &mut state.cache[key];
-    if !cached.present || cached.version < version {
+    if !cached.present && cached.version <= version {
         // Where nothing was applied, neither can there be readers that were missed.
         let readers_known = version == Version(0, 0);
         *cached = Cached { present: true, version, readers_known, readers: [0; KEYS] };

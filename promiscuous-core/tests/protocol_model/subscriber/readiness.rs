@@ -37,7 +37,7 @@ impl Subscriber {
         for key in (0..KEYS).filter(|key| self.is_relevant(*key)) {
             let write = &header.write[key];
             // Not written, or a new chain: nothing comes before it. (But who is to know since when, has to look first.)
-            let looks = rules.cache_remembers_absence || rules.cache_writes_are_fenced;
+            let looks = rules.cache_remembers_absence;
             if write.version == 0 || (write.previous == 0 && !looks) {
                 continue;
             }
@@ -92,7 +92,7 @@ impl Subscriber {
         }
     }
 
-    /// Not in the code: whether a message waits for something of a generation that is over. It may be given up at any time,
+    /// `Worker::give_up_what_is_over`: whether a message waits for something of a generation that is over. It may be given up at any time,
     /// as if a clock decided: only order is lost by that, which nobody promises across a loss.
     pub(super) fn is_over(&self, message: Message, obstacle: Obstacle) -> bool {
         self.model.rules.waits_end_with_generation

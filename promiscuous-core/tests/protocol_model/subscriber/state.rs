@@ -34,7 +34,7 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Cached {
     pub present: bool,
-    /// (0, 0) in an entry that only says that the database knows nothing.
+    /// (0, 0) in an entry that only says that the database knows nothing. Of one that is not present: what whoever loads it has to find.
     pub version: Version,
     /// False after a rebuild: then nobody waits for readers.
     pub readers_known: bool,
@@ -47,7 +47,7 @@ pub struct Cached {
 pub struct Load {
     pub key: u8,
     pub version: Version,
-    /// See [`Task::since`].
+    /// Which cache said that it does not know the key: after a flush it is another one. 0 when nobody asks.
     pub since: u8,
 }
 
@@ -58,8 +58,6 @@ pub struct Task {
     pub stage: Stage,
     /// Whether none of its operations was newer than what is there.
     pub skipped: bool,
-    /// Between which flushes of Redis it learned what it knows; 0 when nobody asks.
-    pub since: u8,
 }
 
 /// How far a worker is with a message.
@@ -73,10 +71,6 @@ pub enum Stage {
     Applied,
     /// Acknowledged before Redis was advanced, which no rule allows.
     AckedEarly,
-    /// Redis refused to be advanced, because it was flushed since.
-    Refused,
-    /// And the versions of its keys were read from the database again.
-    Reread([Version; KEYS]),
     /// Redis is advanced.
     Advanced,
 }

@@ -14,8 +14,6 @@ pub enum Step {
     ApplyVersions(Message),
     Apply(Message),
     Advance(Message),
-    Refused(Message),
-    Reread(Message),
     Ack(Message),
     Dies(Message),
     LoadIsLost,
@@ -59,12 +57,6 @@ impl Step {
                 format!("The worker commits {message}{skips}.")
             }
             Self::Advance(message) => format!("The worker advances the subscriber's Redis by {message}."),
-            Self::Refused(message) => {
-                format!("The worker with {message} is told that the subscriber's Redis was flushed since.")
-            }
-            Self::Reread(message) => {
-                format!("The worker reads the versions of {message} from the database again.")
-            }
             Self::Ack(message) => format!("The worker acknowledges {message}."),
             Self::Dies(message) => format!("The worker with {message} dies."),
             Self::LoadIsLost => "A process that loads a key dies.".into(),

@@ -1,7 +1,13 @@
--- Makes the stored generation at least this one, and this server run the trusted one (section 4 of the protocol).
+-- Makes this the stored generation, and this server run the trusted one (section 4 of the protocol): only while the store is as it
+-- was when it refused. Otherwise a process that was slow to raise it for one loss would vouch for a store that has had another one.
 --
 -- KEYS  generation
--- ARGV  generation, server
-local stored = tonumber(redis.call('HGET', KEYS[1], 'g') or '0')
-redis.call('HSET', KEYS[1], 'g', string.format('%.0f', math.max(stored, tonumber(ARGV[1]))), 'run_id', ARGV[2])
-return 'OK'
+-- ARGV  generation, server, token of the refusal, server that refused
+--
+-- Answers 1 when it did.
+if ARGV[2] ~= ARGV[4] or redis.call('HGET', KEYS[1], 'refused') ~= ARGV[3] then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'g', ARGV[1], 'run_id', ARGV[2])
+redis.call('HDEL', KEYS[1], 'refused')
+return 1

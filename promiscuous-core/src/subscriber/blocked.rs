@@ -1,0 +1,114 @@
+//! Messages that wait for a cause: how long, and what ends it when the cause does not come.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch;
+use super::worker::Worker;
+use crate::dependency::Version;
+use crate::key::Key;
+use crate::metrics;
+
+/// A blocked message is reported after this long.
+const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
+
+/// After so many looks, one a second, at a window full of blocked messages it is widened.
+const STUCK_LOOKS: u32 = 2;
+
+/// At every so-manieth look at the blocked messages, one a second, their keys are loaded again.
+const LOOK_AGAIN: u64 = 5;
+
+impl Worker {
+    /// Gives up waiting where that was asked for, and reports what has waited for too long.
+    pub(super) fn look_at_blocked(&mut self) {
+        let settings = &self.subscriber.settings;
+        let (wait_timeout, lost_after) = (settings.wait_timeout, settings.lost_after);
+        let (mut give_up, mut wanted) = (Vec::new(), BTreeSet::new());
+        for (sequence, obstacle) in self.scheduler.blocked() {
+            let Some(held) = self.held.get_mut(&sequence) else { continue };
+            let waited = held.arrived.elapsed();
+            let id = self.scheduler.message(sequence).map(|m| m.id);
+            if waited >= lost_after {
+                wanted.extend(obstacle.version().and_then(|(key, _)| Key::of_endpoint(&key.endpoint()).ok()));
+            }
+            if wait_timeout.is_some_and(|timeout| waited >= timeout) {
+                ::metrics::counter!(metrics::RECOVERED).increment(1);
+                tracing::error!(
+                    ?id,
+                    ?obstacle,
+                    ?waited,
+                    "recovered: applied without its cause, because waiting timed out"
+                );
+                give_up.push(sequence);
+            } else if waited > BLOCKED_TOO_LONG && !held.reported {
+                held.reported = true;
+                tracing::error!(?id, ?obstacle, ?waited, "a message is blocked: its cause has not come");
+            }
+        }
+        for sequence in give_up {
+            self.scheduler.force(sequence);
+        }
+        if !wanted.is_empty() && self.generations.is_empty() {
+            let keys = wanted.into_iter().collect();
+            self.generations.spawn(batch::generations(Arc::clone(&self.subscriber.shared), keys));
+        }
+        // Announcements can be lost with a connection that dies silently: look again now and then.
+        self.looks += 1;
+        if self.looks.is_multiple_of(LOOK_AGAIN) {
+            self.scheduler.all_changed();
+        }
+    }
+
+    /// Whether the broker gives out no more because every message it gave out waits for one that it did not. Then the
+    /// window is doubled; until blocked messages can be parked, that is what keeps a late cause from stalling everything.
+    pub(super) fn window_is_stuck(&mut self) -> bool {
+        let full = self.held.len() >= usize::from(self.window);
+        // While keys are being loaded, perhaps because Redis is away, nobody knows what is blocked.
+        let blocked = self.loads.is_empty() && self.scheduler.blocked_len() >= self.held.len();
+        if !full || !blocked || self.window == u16::MAX {
+            self.stuck = 0;
+            return false;
+        }
+        self.stuck += 1;
+        if self.stuck < STUCK_LOOKS {
+            return false;
+        }
+        self.stuck = 0;
+        self.window = self.window.saturating_mul(2);
+        tracing::warn!(
+            prefetch = self.window,
+            "every message of the prefetch window is blocked: the window is widened to reach their causes"
+        );
+        true
+    }
+
+    /// Applies what waits for a version of a generation that is over, in the given state of the endpoints' own keys: whether that
+    /// version comes, nobody knows any more.
+    pub(super) fn give_up_what_is_over(&mut self, generations: &[(Key, Version)]) {
+        let lost_after = self.subscriber.settings.lost_after;
+        let is_over = |key: &Key, version: Version| {
+            let own = generations.iter().find(|(own, _)| own.endpoint_str() == key.endpoint_str());
+            own.is_some_and(|(_, current)| current.generation > version.generation)
+        };
+        let mut give_up = Vec::new();
+        for (sequence, obstacle) in self.scheduler.blocked() {
+            let waited = self.held.get(&sequence).map(|held| held.arrived.elapsed());
+            let Some(waited) = waited.filter(|waited| *waited >= lost_after) else { continue };
+            if obstacle.version().is_some_and(|(key, version)| is_over(key, version)) {
+                let id = self.scheduler.message(sequence).map(|m| m.id);
+                ::metrics::counter!(metrics::RECOVERED).increment(1);
+                tracing::error!(
+                    ?id,
+                    ?obstacle,
+                    ?waited,
+                    "recovered: applied without its cause, which was perhaps lost with the publisher's Redis"
+                );
+                give_up.push(sequence);
+            }
+        }
+        for sequence in give_up {
+            self.scheduler.force(sequence);
+        }
+    }
+}
