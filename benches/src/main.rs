@@ -1,14 +1,17 @@
-//! Measures Promiscuous next to plain SeaORM and to what one would write by hand, in the same run on the same servers.
+//! Measures Promiscuous for SeaORM and for Diesel, next to these alone and to what one would write by hand, in the same run on
+//! the same servers.
 //!
 //! `scripts/bench` starts the servers and runs this; the report is Markdown on standard output. Absolute numbers say
 //! something about the machine, ratios about the library.
 
 use clap::{Parser, ValueEnum};
 
+mod databases;
 mod figures;
 mod latency;
 mod memory;
 mod models;
+mod queues;
 mod stage;
 mod throughput;
 mod writes;
@@ -26,12 +29,12 @@ struct Arguments {
     quick: bool,
     /// Used by the memory part for its processes.
     #[arg(long, value_enum, hide = true)]
-    process: Option<Role>,
+    process: Option<memory::Role>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Writes, next to plain SeaORM.
+    /// Writes, next to the plain ORM.
     Writes,
     /// Applying a full queue.
     Throughput,
@@ -39,28 +42,6 @@ enum Part {
     Latency,
     /// Memory while very many messages wait.
     Memory,
-}
-
-/// What a process of its own does for the memory part.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Publishes an outbox.
-    Publisher,
-    /// Applies a queue.
-    Consuming,
-    /// Waits for a cause that never comes.
-    Blocked,
-}
-
-impl Role {
-    /// As the command line has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Consuming => "consuming",
-            Self::Blocked => "blocked",
-        }
-    }
 }
 
 /// How much to measure.
