@@ -12,6 +12,7 @@ mod latency;
 mod memory;
 mod models;
 mod queues;
+mod reads;
 mod stage;
 mod throughput;
 mod writes;
@@ -36,6 +37,8 @@ struct Arguments {
 enum Part {
     /// Writes, next to the plain ORM.
     Writes,
+    /// Reads, next to the plain ORM.
+    Reads,
     /// Applying a full queue.
     Throughput,
     /// End-to-end latency.
@@ -68,6 +71,9 @@ async fn main() -> Outcome<()> {
     let wanted = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     if wanted(Part::Writes) {
         writes::run(size).await?;
+    }
+    if wanted(Part::Reads) {
+        reads::run(size).await?;
     }
     if wanted(Part::Throughput) {
         throughput::run(size).await?;

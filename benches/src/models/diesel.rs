@@ -93,6 +93,12 @@ pub trait Statements: PromiscuousBackend {
 
     /// What one who publishes by hand leaves with a write.
     fn leave_message<C: LoadConnection<Backend = Self>>(db: &mut C, post: &Post) -> QueryResult<usize>;
+
+    /// A row by its key.
+    fn find<C: LoadConnection<Backend = Self>>(db: &mut C, id: i64) -> QueryResult<Post>;
+
+    /// All rows.
+    fn all<C: LoadConnection<Backend = Self>>(db: &mut C) -> QueryResult<Vec<Post>>;
 }
 
 macro_rules! statements {
@@ -133,6 +139,14 @@ macro_rules! statements {
                 diesel::insert_into(outbox_by_hand::table)
                     .values(outbox_by_hand::message.eq(message))
                     .execute(db)
+            }
+
+            fn find<C: LoadConnection<Backend = Self>>(db: &mut C, id: i64) -> QueryResult<Post> {
+                posts::table.find(id).select(Post::as_select()).first(db)
+            }
+
+            fn all<C: LoadConnection<Backend = Self>>(db: &mut C) -> QueryResult<Vec<Post>> {
+                posts::table.select(Post::as_select()).load(db)
             }
         }
 
