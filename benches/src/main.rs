@@ -1,14 +1,18 @@
-//! Measures Promiscuous next to plain SeaORM and to what one would write by hand, in the same run on the same servers.
+//! Measures Promiscuous for SeaORM and for Diesel, next to these alone and to what one would write by hand, in the same run on
+//! the same servers.
 //!
 //! `scripts/bench` starts the servers and runs this; the report is Markdown on standard output. Absolute numbers say
 //! something about the machine, ratios about the library.
 
 use clap::{Parser, ValueEnum};
 
+mod databases;
 mod figures;
 mod latency;
 mod memory;
 mod models;
+mod queues;
+mod reads;
 mod stage;
 mod throughput;
 mod writes;
@@ -26,41 +30,21 @@ struct Arguments {
     quick: bool,
     /// Used by the memory part for its processes.
     #[arg(long, value_enum, hide = true)]
-    process: Option<Role>,
+    process: Option<memory::Role>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Writes, next to plain SeaORM.
+    /// Writes, next to the plain ORM.
     Writes,
+    /// Reads, next to the plain ORM.
+    Reads,
     /// Applying a full queue.
     Throughput,
     /// End-to-end latency.
     Latency,
     /// Memory while very many messages wait.
     Memory,
-}
-
-/// What a process of its own does for the memory part.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Publishes an outbox.
-    Publisher,
-    /// Applies a queue.
-    Consuming,
-    /// Waits for a cause that never comes.
-    Blocked,
-}
-
-impl Role {
-    /// As the command line has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Consuming => "consuming",
-            Self::Blocked => "blocked",
-        }
-    }
 }
 
 /// How much to measure.
@@ -87,6 +71,9 @@ async fn main() -> Outcome<()> {
     let wanted = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     if wanted(Part::Writes) {
         writes::run(size).await?;
+    }
+    if wanted(Part::Reads) {
+        reads::run(size).await?;
     }
     if wanted(Part::Throughput) {
         throughput::run(size).await?;

@@ -1,4 +1,8 @@
-//! The shop publishes authors and posts; the mailer keeps copies of them.
+//! The models as SeaORM has them.
+
+use sea_orm::{NotSet, Set};
+
+use super::diesel::Post;
 
 /// The publishing side.
 pub mod shop {
@@ -94,25 +98,20 @@ pub mod mailer {
     }
 }
 
-/// The tables, the same on both sides.
-pub const TABLES: [&str; 2] = [
-    "CREATE TABLE authors (id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL)",
-    "CREATE TABLE posts (id BIGSERIAL PRIMARY KEY, author_id BIGINT NOT NULL, title TEXT NOT NULL, \
-     body TEXT NOT NULL, score INTEGER NOT NULL)",
-];
-
-/// A new post; some 200 bytes, as rows often have.
+/// A new post; some 200 bytes, as rows often have. The database chooses its id, as it does for most of SeaORM's users.
 pub fn new_post(author_id: i64, number: usize) -> shop::post::ActiveModel {
-    use sea_orm::{NotSet, Set};
     shop::post::ActiveModel {
         id: NotSet,
         author_id: Set(author_id),
         title: Set(format!("Post number {number}")),
-        body: Set(BODY.to_owned()),
+        body: Set(super::BODY.to_owned()),
         score: Set(0),
     }
 }
 
-/// The text of every post.
-pub const BODY: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt \
-                        ut labore et dolore magna aliqua. Ut enim ad minim veniam.";
+impl From<Post> for mailer::post::ActiveModel {
+    fn from(post: Post) -> Self {
+        let Post { id, author_id, title, body, score } = post;
+        Self { id: Set(id), author_id: Set(author_id), title: Set(title), body: Set(body), score: Set(score) }
+    }
+}
