@@ -9,6 +9,8 @@ use diesel::result::Error as DieselError;
 
 use super::{Bakery, Inner, open};
 use crate::Promiscuous;
+use crate::capture::Capture;
+use crate::commit::CommitPath;
 use crate::connection_tests::fixtures::*;
 use crate::connection_tests::said;
 use promiscuous_core::capture::CaptureSettings;
@@ -183,6 +185,34 @@ fn a_key_that_is_compared_without_letter_case_is_published_as_the_row_has_it() {
     diesel::update(fruit::table.find("KIWI")).set(fruit::name.eq("b")).execute(db).unwrap();
     diesel::delete(fruit::table.find("kiwi")).execute(db).unwrap();
     assert_eq!(bakery.published(), ["create fruit/Kiwi a", "update fruit/Kiwi b", "destroy fruit/Kiwi"]);
+}
+
+#[test]
+fn a_script_without_a_statement_does_nothing() {
+    // Given a connection that publishes, and one that does not
+    let Some(bakery) = bakery() else { return };
+    let nothing = Capture::new(models(), CommitPath::Nothing, CaptureSettings::default()).unwrap();
+    let mut quiet = Promiscuous::with_capture(Inner::establish(&bakery.url).unwrap(), nothing);
+    for db in [&mut bakery.another(), &mut quiet] {
+        // When scripts run that are only white space, comments and semicolons
+        for script in [
+            "",
+            " \n\t",
+            ";",
+            " ; ;\n",
+            "-- nothing",
+            "# nothing",
+            "/* ; */;",
+            "-- nothing\n;\n/* */ -- more",
+        ] {
+            assert_eq!(db.batch_execute(script), Ok(()), "{script:?}");
+        }
+        // Then the connection can still be used, and others run
+        assert_eq!(db.batch_execute("/*!40000 SELECT 1 */"), Ok(()));
+        assert!(said(db.batch_execute("/*!40000 SELECT missing */")).contains("missing"));
+        assert_eq!(cake::table.count().get_result::<i64>(db), Ok(0));
+    }
+    assert!(bakery.published().is_empty());
 }
 
 #[test]
