@@ -21,6 +21,7 @@ use crate::backend::Doubt;
 use crate::capture::Capture;
 use crate::recording::Recording;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod building;
 mod ending;
 mod running;

@@ -209,7 +209,7 @@ where
     };
     let (mut keys, mut operations) = (Vec::new(), Vec::new());
     let found = session.load(&select, task.settings.bulk_limit).await;
-    for row in found.map_err(|stopped| Failure::Unwritten(stopped.error))? {
+    for row in found.map_err(|stopped| Failure::Unwritten(stopped.into()))? {
         keys.push((0..task.names.key.len()).map(|at| value(&row, at)).collect());
         task.within_limit(keys.len()).map_err(Failure::Unwritten)?;
         if task.kind() == OperationKind::Destroy {
@@ -341,7 +341,7 @@ where
     };
     let mut found = Vec::new();
     let rows = session.load(&select, usize::MAX).await;
-    for row in rows.map_err(|stopped| Failure::Uncaptured(stopped.error))? {
+    for row in rows.map_err(|stopped| Failure::Uncaptured(stopped.into()))? {
         let key = (0..task.names.key.len()).map(|at| value(&row, at)).collect();
         found.push((key, task.operation(&row, 0)?));
     }
