@@ -1,17 +1,20 @@
-//! Statements that Diesel runs for us: an app's own one made longer, and plain text.
+//! Statements that Diesel runs for us: an app's own one made longer, core's, and plain text.
+
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod text;
 
 use std::any::Any;
 
 use diesel::QueryResult;
-use diesel::deserialize::FromSql;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
-use diesel::result::Error;
-use diesel::row::Row;
-use diesel::sql_types::{BigInt, Untyped};
+use diesel::sql_types::Untyped;
 use promiscuous_core::database::Sql;
 
 use crate::backend::PromiscuousBackend;
-use crate::write::session::Session;
+#[cfg(feature = "mysql")]
+pub(crate) use text::Text;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) use text::number;
 
 /// The text of a statement.
 ///
@@ -96,38 +99,4 @@ impl QueryId for CoreSql {
 
 impl Query for CoreSql {
     type SqlType = Untyped;
-}
-
-/// Text without values.
-pub(crate) struct Text<'t>(pub &'t str);
-
-impl<DB: PromiscuousBackend> QueryFragment<DB> for Text<'_> {
-    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        pass.push_sql(self.0);
-        Ok(())
-    }
-}
-
-impl QueryId for Text<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl Query for Text<'_> {
-    type SqlType = Untyped;
-}
-
-/// Asks for one number. None when there is no row, or it is NULL.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn number<S>(session: &mut S, sql: &str) -> QueryResult<Option<i64>>
-where
-    S: Session,
-    i64: FromSql<BigInt, S::Backend>,
-{
-    let rows = session.load(&Text(sql), 1).await?;
-    let Some(field) = rows.first().and_then(|row| row.get(0)) else { return Ok(None) };
-    let read = |value| i64::from_nullable_sql(Some(value)).map_err(Error::DeserializationError);
-    diesel::row::Field::value(&field).map(read).transpose()
 }

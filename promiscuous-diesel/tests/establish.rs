@@ -42,6 +42,12 @@ fn establish_connection() -> ConnectionResult<DbConnection> {
     DbConnection::establish(&database_url)
 }
 
+#[derive(QueryableByName)]
+struct Patience {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    timeout: i32,
+}
+
 /// What the other process does.
 fn getting_started() {
     let connection = &mut match establish_connection() {
@@ -63,6 +69,9 @@ fn getting_started() {
     others.into_iter().for_each(|other| other.join().unwrap().unwrap());
     let app = promiscuous_diesel::default_app::<diesel::sqlite::Sqlite>().unwrap();
     println!("{} {} is published by {}", post.title, post.published, app.config().app);
+    // What publishes writes to the same database.
+    let patience = diesel::sql_query("PRAGMA busy_timeout").get_result::<Patience>(connection).unwrap();
+    println!("waits for {} ms", patience.timeout);
     let waiting: i64 = outbox().count().get_result(&mut plain()).unwrap();
     app.shut_down(Duration::from_secs(10));
     let left: i64 = outbox().count().get_result(&mut plain()).unwrap();
@@ -104,6 +113,7 @@ fn existing_code_publishes_with_nothing_but_the_environment() {
     }
     let said = again(&url, &configured);
     assert!(said.contains("Hello true is published by blog"), "{said}");
+    assert!(said.contains("waits for 5000 ms"), "{said}");
     assert!(said.contains("0 left in the outbox of two"), "{said}");
 }
 

@@ -5,7 +5,8 @@ use diesel::backend::Backend;
 use diesel::query_builder::QueryFragment;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::sql_types::TypeMetadata;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use super::AsyncWrapped;
 use super::collected::{Collected, Query};
@@ -41,18 +42,22 @@ pub trait AsyncBackend:
     #[doc(hidden)]
     fn binds<T: QueryFragment<Self>>(source: &T) -> QueryResult<(RawBytesBindCollector<Self>, Self::Custom)>;
 
-    /// Asks the database for what is missing.
+    /// Asks the database for what is missing: nothing, where all types are known.
     ///
     /// # Errors
     /// The database's, and that a type cannot be resolved.
     #[doc(hidden)]
     fn resolve<'f, C>(
-        inner: &'f mut Waiting<C>,
+        _inner: &'f mut Waiting<C>,
         collected: Collected<Self>,
-        known: &'f mut Self::Known,
+        _known: &'f mut Self::Known,
     ) -> BoxFuture<'f, QueryResult<Query<Self>>>
     where
-        C: AsyncWrapped<Backend = Self>;
+        C: AsyncWrapped<Backend = Self>,
+    {
+        let (query, _) = collected.into_parts();
+        ready(Ok(query)).boxed()
+    }
 
     /// Runs a published write inside of a transaction, and finds out what it did to each row.
     ///

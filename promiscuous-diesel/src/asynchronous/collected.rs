@@ -33,8 +33,8 @@ impl<DB: AsyncBackend> Collected<DB> {
         Ok(Self { sql, cacheable, binds, custom })
     }
 
-    /// Nothing is left to be found out.
-    pub(super) fn resolved(self) -> Query<DB> {
-        CollectedQuery::new(self.sql, self.cacheable, self.binds)
+    /// The statement as it is, and what would still be to be found out.
+    pub(super) fn into_parts(self) -> (Query<DB>, DB::Custom) {
+        (CollectedQuery::new(self.sql, self.cacheable, self.binds), self.custom)
     }
 }

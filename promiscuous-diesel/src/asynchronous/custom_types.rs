@@ -87,7 +87,7 @@ where
     }
     let asked = std::mem::take(&mut collected.custom);
     replace(&mut collected.binds, &asked, known)?;
-    Ok(collected.resolved())
+    Ok(collected.into_parts().0)
 }
 
 async fn ask<C>(inner: &mut Waiting<C>, name: &Name) -> QueryResult<(u32, u32)>

@@ -5,11 +5,11 @@ use diesel::mysql::Mysql;
 use diesel::query_builder::QueryFragment;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 
 use super::AsyncWrapped;
 use super::backend::AsyncBackend;
-use super::collected::{Collected, Query};
+use super::collected::Query;
 use super::session::Waiting;
 use crate::kept::KeptRow;
 use crate::write::{Failure, Task, Written, keyed};
@@ -25,17 +25,6 @@ impl AsyncBackend for Mysql {
         let mut binds = RawBytesBindCollector::new();
         source.collect_binds(&mut binds, &mut (), &Self)?;
         Ok((binds, ()))
-    }
-
-    fn resolve<'f, C>(
-        _: &'f mut Waiting<C>,
-        collected: Collected<Self>,
-        (): &'f mut (),
-    ) -> BoxFuture<'f, QueryResult<Query<Self>>>
-    where
-        C: AsyncWrapped<Backend = Self>,
-    {
-        ready(Ok(collected.resolved())).boxed()
     }
 
     fn run_async<'f, C>(

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 
-use diesel::QueryResult;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -17,8 +16,9 @@ pub struct Waiting<C>(pub(super) C);
 impl<C: AsyncWrapped> Session for Waiting<C> {
     type Backend = C::Backend;
     type Row = KeptRow<C::Backend>;
+    #[cfg(feature = "mysql")]
     type Counting<'s>
-        = BoxFuture<'s, QueryResult<usize>>
+        = BoxFuture<'s, diesel::QueryResult<usize>>
     where
         Self: 's;
     type Loading<'s>
@@ -26,6 +26,7 @@ impl<C: AsyncWrapped> Session for Waiting<C> {
     where
         Self: 's;
 
+    #[cfg(feature = "mysql")]
     fn count<'s, T>(&'s mut self, statement: &'s T) -> Self::Counting<'s>
     where
         T: QueryFragment<C::Backend> + QueryId,
@@ -42,13 +43,13 @@ impl<C: AsyncWrapped> Session for Waiting<C> {
         let mut rows = Vec::new();
         async move {
             let mut names = None;
-            let stream = loading.await.map_err(|error| Stopped { error, begun: false })?;
+            let stream = loading.await.map_err(Stopped::First)?;
             let mut stream = pin!(stream);
             while rows.len() <= most
                 && let Some(row) = stream.next().await
             {
-                let begun = !rows.is_empty();
-                rows.push(KeptRow::of(&row.map_err(|error| Stopped { error, begun })?, &mut names));
+                let row = row.map_err(|error| Stopped::behind(rows.len(), error))?;
+                rows.push(KeptRow::of(&row, &mut names));
             }
             Ok(rows)
         }

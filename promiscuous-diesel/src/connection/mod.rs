@@ -21,6 +21,7 @@ use crate::backend::Doubt;
 use crate::capture::Capture;
 use crate::recording::Recording;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod building;
 mod ending;
 mod running;
@@ -44,7 +45,8 @@ pub use wrapped::Wrapped;
 ///
 /// * On SQLite a transaction begins with `BEGIN IMMEDIATE` when the app publishes anything: one that begins by reading would fail
 ///   with `database is locked` as soon as another connection had written in between, and publishing writes all the time. Use
-///   [`deferred_transaction`](Self::deferred_transaction) for one that only reads. Give your connections a `busy_timeout`.
+///   [`deferred_transaction`](Self::deferred_transaction) for one that only reads. `establish` makes a connection wait up to 5 s for
+///   another writer; give those that you wrap a `busy_timeout`.
 /// * On MySQL and MariaDB a statement that commits by itself, such as `CREATE TABLE`, is refused in a transaction that has written
 ///   published rows. An `INSERT` whose new keys the server does not tell is refused, too: `INSERT … SELECT`, and several rows at once
 ///   with `INSERT IGNORE` or `ON DUPLICATE KEY UPDATE` that leave their keys to the database.

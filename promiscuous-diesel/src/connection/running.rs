@@ -8,15 +8,16 @@ use diesel::connection::{LoadConnection, SimpleConnection};
 use diesel::expression::QueryMetadata;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use promiscuous_core::context::Context;
+use promiscuous_core::database::Dialect;
 
 use super::{Promiscuous, Wrapped};
-use crate::backend::{Capturing, Doubt};
+use crate::backend::{Capturing, Doubt, PromiscuousBackend};
 use crate::capture::{Decision, unplanned};
 use crate::cursor::PromiscuousCursor;
 use crate::query::rendered;
 use crate::reads::Cause;
 use crate::recording::{HALFWAY, LOST};
-use crate::statement::{Plan, Writing};
+use crate::statement::{Plan, Writing, is_empty};
 use crate::write::{Failure, Task, Written};
 
 /// A plan that may go ahead.
@@ -179,6 +180,10 @@ impl<C: Wrapped> Promiscuous<C> {
 impl<C: Wrapped> SimpleConnection for Promiscuous<C> {
     fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
         self.admit_script(sql)?;
+        // libmariadb crashes at an empty text, and the server calls a blank one an error: both are nothing to do, as on SQLite.
+        if C::Backend::DIALECT == Dialect::Mysql && is_empty(sql, Dialect::Mysql) {
+            return Ok(());
+        }
         let result = self.inner.batch_execute(sql);
         self.noted(result)
     }

@@ -10,9 +10,10 @@ use diesel::migration::MigrationConnection;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::r2d2::R2D2Connection;
 use diesel::sql_types::TypeMetadata;
-use diesel::{ConnectionResult, QueryResult};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
 
 use super::{Promiscuous, PromiscuousTransactionManager, Wrapped};
+use crate::database::DatabaseBackend as _;
 use crate::default;
 
 type Lookup<C> = <<C as Connection>::Backend as TypeMetadata>::MetadataLookup;
@@ -25,7 +26,13 @@ impl<C: Wrapped> Connection for Promiscuous<C> {
 
     fn establish(url: &str) -> ConnectionResult<Self> {
         let (url, capture) = default::capture_for(url)?;
-        Ok(Self::with_capture(C::establish(&url)?, capture))
+        let mut inner = C::establish(&url)?;
+        if capture.path.publishes()
+            && let Some(patience) = C::Backend::PATIENCE
+        {
+            inner.batch_execute(patience).map_err(ConnectionError::CouldntSetupConfiguration)?;
+        }
+        Ok(Self::with_capture(inner, capture))
     }
 
     fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>

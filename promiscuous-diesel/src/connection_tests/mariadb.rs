@@ -13,5 +13,7 @@ pub(crate) fn open(settings: CaptureSettings) -> Option<Bakery<Inner>> {
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "mariadb_narrowed.rs"]
+mod narrowed;
 #[path = "mariadb_only.rs"]
 mod only;

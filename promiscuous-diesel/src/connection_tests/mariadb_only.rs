@@ -2,13 +2,15 @@
 
 use std::sync::Barrier;
 
-use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::connection::SimpleConnection;
 use diesel::dsl::DuplicatedKeys;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use super::{Bakery, Inner, open};
 use crate::Promiscuous;
+use crate::capture::Capture;
+use crate::commit::CommitPath;
 use crate::connection_tests::fixtures::*;
 use crate::connection_tests::said;
 use promiscuous_core::capture::CaptureSettings;
@@ -161,20 +163,6 @@ fn generated_keys_are_evenly_spaced_and_never_those_of_an_earlier_insert() {
 }
 
 #[test]
-fn rows_are_written_in_the_order_that_the_statement_asks_for() {
-    let Some(mut bakery) = bakery() else { return };
-    for (id, code) in [(1, "1"), (2, "2"), (3, "3")] {
-        add(&mut bakery.db, NewCake { id: Some(id), ..coded("x", code) }).unwrap();
-    }
-    bakery.published();
-    let shift = "UPDATE cake SET code = code + 1 WHERE name = 'x' ORDER BY code";
-    assert!(said(diesel::sql_query(shift).execute(&mut bakery.db)).contains("Duplicate"));
-    let shift = format!("{shift} DESC");
-    assert_eq!(diesel::sql_query(shift).execute(&mut bakery.db), Ok(3));
-    assert_eq!(bakery.published(), ["update cake/1 x; update cake/2 x; update cake/3 x"]);
-}
-
-#[test]
 fn rows_that_are_selected_and_inserted_are_refused() {
     let Some(mut bakery) = bakery() else { return };
     diesel::insert_into(pan::table).values(pan::name.eq("iron")).execute(&mut bakery.db).unwrap();
@@ -200,28 +188,31 @@ fn a_key_that_is_compared_without_letter_case_is_published_as_the_row_has_it() {
 }
 
 #[test]
-fn a_row_that_appears_between_the_search_and_the_statement_is_not_written() {
-    let Some(mut bakery) = bakery() else { return };
-    add(&mut bakery.db, known(1, "one")).unwrap();
-    bakery.published();
-    bakery.db.inner().batch_execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").unwrap();
-    let mut other = Inner::establish(&bakery.url).unwrap();
-    let mut next = 2;
-    bakery.db.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        let query = query.to_string();
-        if query.starts_with("UPDATE") || query.starts_with("DELETE") {
-            // Others write behind our back, and commit at once.
-            diesel::insert_into(cake::table).values(known(next, "one")).execute(&mut other).unwrap();
-            next += 1;
+fn a_script_without_a_statement_does_nothing() {
+    // Given a connection that publishes, and one that does not
+    let Some(bakery) = bakery() else { return };
+    let nothing = Capture::new(models(), CommitPath::Nothing, CaptureSettings::default()).unwrap();
+    let mut quiet = Promiscuous::with_capture(Inner::establish(&bakery.url).unwrap(), nothing);
+    for db in [&mut bakery.another(), &mut quiet] {
+        // When scripts run that are only white space, comments and semicolons
+        for script in [
+            "",
+            " \n\t",
+            ";",
+            " ; ;\n",
+            "-- nothing",
+            "# nothing",
+            "/* ; */;",
+            "-- nothing\n;\n/* */ -- more",
+        ] {
+            assert_eq!(db.batch_execute(script), Ok(()), "{script:?}");
         }
-    });
-    let all = cake::table.filter(cake::name.like("on%"));
-    assert_eq!(diesel::update(all).set(cake::name.eq("one more")).execute(&mut bakery.db), Ok(1));
-    assert_eq!(diesel::delete(all).execute(&mut bakery.db), Ok(2));
-    assert_eq!(bakery.published(), ["update cake/1 one more", "destroy cake/1; destroy cake/2"]);
-    let left: Vec<i32> = cake::table.select(cake::id).load(&mut bakery.db).unwrap();
-    assert_eq!(left, [3]);
+        // Then the connection can still be used, and others run
+        assert_eq!(db.batch_execute("/*!40000 SELECT 1 */"), Ok(()));
+        assert!(said(db.batch_execute("/*!40000 SELECT missing */")).contains("missing"));
+        assert_eq!(cake::table.count().get_result::<i64>(db), Ok(0));
+    }
+    assert!(bakery.published().is_empty());
 }
 
 #[test]

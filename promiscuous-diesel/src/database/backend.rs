@@ -9,6 +9,9 @@ pub trait DatabaseBackend: Backend {
     /// What this crate's own connections begin with; an app's connections are its own affair.
     const SET_UP: &'static [&'static str] = &[];
 
+    /// What a connection begins with that is made by its URL alone, by code that does not know that others write in the background.
+    const PATIENCE: Option<&'static str> = None;
+
     /// A database URL as Diesel takes it.
     ///
     /// # Errors
@@ -68,10 +71,16 @@ impl DatabaseBackend for diesel::mysql::Mysql {
     read!();
 }
 
+/// Wait for another writer instead of failing, in milliseconds.
+#[cfg(feature = "sqlite")]
+const PATIENCE: &str = "PRAGMA busy_timeout = 5000";
+
 #[cfg(feature = "sqlite")]
 impl DatabaseBackend for diesel::sqlite::Sqlite {
-    // Wait for another writer instead of failing, in milliseconds; and let others read while one writes.
-    const SET_UP: &'static [&'static str] = &["PRAGMA busy_timeout = 5000", "PRAGMA journal_mode = WAL"];
+    // Let others read while one writes, too.
+    const SET_UP: &'static [&'static str] = &[PATIENCE, "PRAGMA journal_mode = WAL"];
+
+    const PATIENCE: Option<&'static str> = Some(PATIENCE);
 
     fn connection_url(url: &str) -> Result<String, String> {
         let url = match url.strip_prefix("sqlite:") {

@@ -105,6 +105,12 @@ pub fn plan_script(sql: &str, dialect: Dialect, tables: &Tables) -> Result<Scrip
     Ok(Script { commits: own.commits || other.is_some_and(|other| other.commits) })
 }
 
+/// Whether a text has no statement at all: nothing but white space, comments and semicolons.
+pub fn is_empty(sql: &str, dialect: Dialect) -> bool {
+    let none = |text: &Text<'_>| split::statements(text).is_ok_and(|statements| statements.is_empty());
+    readings(sql, dialect).is_ok_and(|(text, other)| none(&text) && other.as_ref().is_none_or(none))
+}
+
 /// Whether nothing but white space follows a statement.
 fn ends(text: &Text<'_>, statement: &Range<usize>) -> bool {
     let last = statement.end.checked_sub(1).and_then(|last| text.tokens.get(last));

@@ -151,7 +151,7 @@ where
     if keys.is_empty() {
         return Ok((0, Vec::new()));
     }
-    let narrowed = narrowed(task, source, condition, &keys)?;
+    let narrowed = narrowed(task, source, condition, &keys);
     let count = session.count(&narrowed).await.map_err(Failure::Unwritten)?;
     let operations = find(session, task, &keys, Lock::Yes).await?;
     if operations.len() == keys.len() { Ok((count, operations)) } else { Err(astray(task)) }
@@ -171,7 +171,7 @@ where
     if keys.is_empty() {
         return Ok((0, Vec::new()));
     }
-    let narrowed = narrowed(task, source, condition, &keys)?;
+    let narrowed = narrowed(task, source, condition, &keys);
     let count = session.count(&narrowed).await.map_err(Failure::Unwritten)?;
     if count == keys.len() { Ok((count, operations)) } else { Err(astray(task)) }
 }
@@ -209,7 +209,7 @@ where
     };
     let (mut keys, mut operations) = (Vec::new(), Vec::new());
     let found = session.load(&select, task.settings.bulk_limit).await;
-    for row in found.map_err(|stopped| Failure::Unwritten(stopped.error))? {
+    for row in found.map_err(|stopped| Failure::Unwritten(stopped.into()))? {
         keys.push((0..task.names.key.len()).map(|at| value(&row, at)).collect());
         task.within_limit(keys.len()).map_err(Failure::Unwritten)?;
         if task.kind() == OperationKind::Destroy {
@@ -227,32 +227,23 @@ fn value<'r, R: Row<'r, Mysql>>(row: &R, at: usize) -> Value {
     }
 }
 
-/// The statement for just these rows: it writes no other, even when others change rows between the search and the statement.
+/// The statement for just these rows: it writes no other, even when others change rows between the search and the statement. An
+/// ORDER BY stays, and orders the rows as before, as nobody can change them: they may have to be written so, to avoid conflicts among
+/// themselves.
 fn narrowed<'s, T>(
     task: &Task<'_, Mysql>,
     source: &'s T,
     condition: &Condition,
     keys: &[KeyValues],
-) -> Result<Keyed<'s, T>, Failure> {
-    let prefix = task.sql.trim_end().strip_suffix(condition.text.trim_end()).ok_or_else(|| {
-        task.refused(
-            "its condition is not at its end: select the primary keys first, then write `WHERE … IN (…)`",
-        )
-    })?;
-    let (list, mut values) = one_of(task, keys);
-    let mut sql = format!("{prefix}\nWHERE {list}");
-    // They may have to be written in the order of the search, to avoid conflicts among themselves.
-    if condition.text.to_ascii_lowercase().contains("order by") {
-        let [column] = task.names.key.as_slice() else {
-            return Err(task.refused(
-                "with ORDER BY the rows cannot be selected first: select their primary keys, then write them one by one",
-            ));
-        };
-        let places = vec!["?"; keys.len()].join(", ");
-        sql.push_str(&format!("\nORDER BY FIELD({}.{column}, {places})", task.writing.qualifier));
-        values.extend(keys.iter().flatten().cloned());
+) -> Keyed<'s, T> {
+    let (before, after) = (&task.sql[..condition.filter.start], &task.sql[condition.filter.end..]);
+    let (list, values) = one_of(task, keys);
+    // The binds of a condition are all in its WHERE.
+    Keyed {
+        source: Some((source, 0..condition.binds.start)),
+        sql: format!("{before}\nWHERE {list}\n{after}"),
+        values,
     }
-    Ok(Keyed { source: Some((source, 0..condition.binds.start)), sql, values })
 }
 
 /// `key IN (…)`.
@@ -350,7 +341,7 @@ where
     };
     let mut found = Vec::new();
     let rows = session.load(&select, usize::MAX).await;
-    for row in rows.map_err(|stopped| Failure::Uncaptured(stopped.error))? {
+    for row in rows.map_err(|stopped| Failure::Uncaptured(stopped.into()))? {
         let key = (0..task.names.key.len()).map(|at| value(&row, at)).collect();
         found.push((key, task.operation(&row, 0)?));
     }

@@ -22,6 +22,7 @@ use crate::statement::{OnConflict, Verb, Writing};
 mod inserted;
 #[cfg(feature = "mysql")]
 pub(crate) mod keyed;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod returning;
 pub(crate) mod session;
 

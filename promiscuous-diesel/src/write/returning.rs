@@ -34,8 +34,8 @@ where
     let statement = Appended { source, suffix: &suffix };
     // A statement that fails has done nothing; one that has returned a row has done everything.
     let rows = session.load(&statement, task.settings.bulk_limit).await.map_err(|stopped| match stopped {
-        Stopped { error, begun: false } => Failure::Unwritten(error),
-        Stopped { error, begun: true } => Failure::Uncaptured(error),
+        Stopped::First(error) => Failure::Unwritten(error),
+        Stopped::Later(error) => Failure::Uncaptured(error),
     })?;
     task.within_limit(rows.len()).map_err(Failure::Uncaptured)?;
     let visible = rows.first().map_or(0, |row| row.field_count().saturating_sub(added));

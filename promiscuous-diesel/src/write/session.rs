@@ -7,7 +7,6 @@ use std::future::{Future, Ready};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use diesel::QueryResult;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel::row::Row;
@@ -26,7 +25,8 @@ pub(crate) trait Session {
     type Row: for<'r> Row<'r, Self::Backend>;
 
     /// The number of rows, once it is known.
-    type Counting<'s>: Future<Output = QueryResult<usize>>
+    #[cfg(feature = "mysql")]
+    type Counting<'s>: Future<Output = diesel::QueryResult<usize>>
     where
         Self: 's;
 
@@ -35,7 +35,8 @@ pub(crate) trait Session {
     where
         Self: 's;
 
-    /// Runs a statement whose rows nobody wants.
+    /// Runs a statement whose rows nobody wants, or the database does not return.
+    #[cfg(feature = "mysql")]
     fn count<'s, T>(&'s mut self, statement: &'s T) -> Self::Counting<'s>
     where
         T: QueryFragment<Self::Backend> + QueryId;
@@ -48,16 +49,25 @@ pub(crate) trait Session {
 }
 
 /// Reading rows failed.
-pub(crate) struct Stopped {
-    /// Why.
-    pub error: Error,
-    /// Whether there were rows before: the statement has done what it was to do.
-    pub begun: bool,
+pub(crate) enum Stopped {
+    /// There was none: the statement has done nothing.
+    First(Error),
+    /// There were some: the statement has done what it was to do.
+    Later(Error),
+}
+
+impl Stopped {
+    /// Behind so many rows.
+    pub fn behind(rows: usize, error: Error) -> Self {
+        if rows == 0 { Self::First(error) } else { Self::Later(error) }
+    }
 }
 
 impl From<Stopped> for Error {
     fn from(stopped: Stopped) -> Self {
-        stopped.error
+        match stopped {
+            Stopped::First(error) | Stopped::Later(error) => error,
+        }
     }
 }
 
@@ -72,9 +82,9 @@ impl<C: Wrapped> Blocking<'_, C> {
     {
         let mut keeper = C::Keeper::default();
         let mut rows = Vec::new();
-        for row in self.0.load(statement).map_err(|error| Stopped { error, begun: false })? {
-            let begun = !rows.is_empty();
-            rows.push(C::keep(row.map_err(|error| Stopped { error, begun })?, &mut keeper));
+        for row in self.0.load(statement).map_err(Stopped::First)? {
+            let row = row.map_err(|error| Stopped::behind(rows.len(), error))?;
+            rows.push(C::keep(row, &mut keeper));
             if rows.len() > most {
                 break;
             }
@@ -86,8 +96,9 @@ impl<C: Wrapped> Blocking<'_, C> {
 impl<C: Wrapped> Session for Blocking<'_, C> {
     type Backend = C::Backend;
     type Row = C::Kept;
+    #[cfg(feature = "mysql")]
     type Counting<'s>
-        = Ready<QueryResult<usize>>
+        = Ready<diesel::QueryResult<usize>>
     where
         Self: 's;
     type Loading<'s>
@@ -95,6 +106,7 @@ impl<C: Wrapped> Session for Blocking<'_, C> {
     where
         Self: 's;
 
+    #[cfg(feature = "mysql")]
     fn count<'s, T>(&'s mut self, statement: &'s T) -> Self::Counting<'s>
     where
         T: QueryFragment<C::Backend> + QueryId,

@@ -1,10 +1,13 @@
 //! The derives for Diesel.
 //!
-//! * `model`: what a struct says about its table, its key and its columns, read the way Diesel's own derives read it;
+//! * `model`: what a struct says about its table, its key and its columns; `table_options`: what it says in `#[diesel(…)]`;
+//! * `backends`: the databases that code is generated for;
 //! * `publish`, `subscribe`: the generated code;
 //! * `attribute`: types of one's own.
 
 pub mod attribute;
+mod backends;
 mod model;
 pub mod publish;
 pub mod subscribe;
+mod table_options;

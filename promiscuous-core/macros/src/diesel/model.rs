@@ -4,17 +4,10 @@ use heck::ToSnakeCase;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
-use syn::meta::ParseNestedMeta;
-use syn::parse::ParseStream;
-use syn::punctuated::Punctuated;
-use syn::{Data, DeriveInput, Expr, Field, Fields, LitStr, Path, Token, Type, parenthesized};
+use syn::{Data, DeriveInput, Field, Fields, Path, Type};
 
+use super::table_options::{FieldOptions, StructOptions, diesel_attributes};
 use crate::fields::did_you_mean;
-
-/// The databases that code can be generated for: as Diesel calls them, with the macro that passes code on only where
-/// promiscuous-diesel's feature for it is enabled.
-const BACKENDS: [(&str, &str); 3] =
-    [("Pg", "__on_postgres"), ("Mysql", "__on_mysql"), ("Sqlite", "__on_sqlite")];
 
 /// A struct that Diesel reads rows into.
 pub struct Model<'a> {
@@ -31,7 +24,7 @@ pub struct Model<'a> {
     /// All fields.
     pub fields: Vec<&'a Field>,
     /// Diesel's own `check_for_backend`.
-    check_for_backend: Vec<Ident>,
+    pub(super) check_for_backend: Vec<Ident>,
 }
 
 /// A field that is a column.
@@ -183,51 +176,6 @@ impl<'a> Model<'a> {
     pub fn table_text(&self) -> String {
         self.table.segments.last().map(|segment| segment.ident.unraw().to_string()).unwrap_or_default()
     }
-
-    /// The databases to generate code for: the listed ones, else Diesel's own `check_for_backend`, else all. For each, its name, its
-    /// type, and the macro that passes code on where it is enabled.
-    pub fn backends(&self, listed: &[Ident]) -> syn::Result<Vec<Database>> {
-        let all: Vec<Ident>;
-        let chosen = match (listed, self.check_for_backend.as_slice()) {
-            ([], []) => {
-                all = BACKENDS.iter().map(|(name, _)| format_ident!("{name}")).collect();
-                &all
-            }
-            ([], checked) => checked,
-            (listed, _) => listed,
-        };
-        let mut databases: Vec<Database> = Vec::new();
-        for name in chosen {
-            let known = BACKENDS.iter().find(|(known, _)| name == known);
-            let Some((name, gate)) = known else {
-                return Err(syn::Error::new(
-                    name.span(),
-                    format!("`{name}` is no backend: `backend(...)` knows Pg, Mysql and Sqlite"),
-                ));
-            };
-            if databases.iter().all(|database| database.name != *name) {
-                let module = format_ident!("{}", name.to_lowercase());
-                let backend = format_ident!("{name}");
-                let gate = format_ident!("{gate}");
-                databases.push(Database {
-                    name,
-                    ty: quote!(::promiscuous_diesel::__private::diesel::#module::#backend),
-                    gate: quote!(::promiscuous_diesel::#gate),
-                });
-            }
-        }
-        Ok(databases)
-    }
-}
-
-/// A database to generate code for.
-pub struct Database {
-    /// As Diesel calls it.
-    pub name: &'static str,
-    /// Diesel's type.
-    pub ty: TokenStream,
-    /// The macro that passes code on where it is enabled.
-    pub gate: TokenStream,
 }
 
 fn named_fields<'a>(input: &'a DeriveInput, derive: &str) -> syn::Result<Vec<&'a Field>> {
@@ -252,106 +200,4 @@ fn named_fields<'a>(input: &'a DeriveInput, derive: &str) -> syn::Result<Vec<&'a
             format!("`{derive}` belongs on the struct that Diesel reads rows into, with a named field for each column"),
         )
     })
-}
-
-fn diesel_attributes(attributes: &[syn::Attribute]) -> impl Iterator<Item = &syn::Attribute> {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("diesel"))
-}
-
-/// What `#[diesel(…)]` says on the struct.
-#[derive(Default)]
-struct StructOptions {
-    /// `table_name`.
-    table: Option<Path>,
-    /// `primary_key`.
-    key: Option<Vec<Ident>>,
-    /// `check_for_backend`.
-    backends: Vec<Ident>,
-}
-
-impl StructOptions {
-    fn read(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-        if meta.path.is_ident("table_name") {
-            self.table = Some(name_or_text(meta.value()?)?);
-        } else if meta.path.is_ident("primary_key") {
-            let content;
-            parenthesized!(content in meta.input);
-            let key = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
-            self.key = Some(key.into_iter().collect());
-        } else if meta.path.is_ident("check_for_backend") && meta.input.peek(syn::token::Paren) {
-            let content;
-            parenthesized!(content in meta.input);
-            // Or a truth value, or another crate's backend: not for us.
-            if let Ok(backends) = Punctuated::<Path, Token![,]>::parse_terminated(&content) {
-                let names = backends.iter().filter_map(|path| path.segments.last());
-                let names = names.map(|segment| segment.ident.clone());
-                self.backends =
-                    names.filter(|name| BACKENDS.iter().any(|(known, _)| name == known)).collect();
-            } else {
-                content.parse::<TokenStream>()?;
-            }
-        } else {
-            skip(meta)?;
-        }
-        Ok(())
-    }
-}
-
-/// What `#[diesel(…)]` says on a field.
-#[derive(Default)]
-struct FieldOptions {
-    /// `column_name`.
-    column: Option<Ident>,
-    /// `deserialize_as`.
-    read_as: Option<Type>,
-    /// `serialize_as`.
-    write_as: Option<Type>,
-    /// `embed` or `select_expression`.
-    elsewhere: bool,
-}
-
-impl FieldOptions {
-    fn read(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-        if meta.path.is_ident("column_name") {
-            let path = name_or_text(meta.value()?)?;
-            self.column = path.segments.last().map(|segment| segment.ident.clone());
-        } else if meta.path.is_ident("deserialize_as") {
-            self.read_as = Some(meta.value()?.parse()?);
-        } else if meta.path.is_ident("serialize_as") {
-            self.write_as = Some(meta.value()?.parse()?);
-        } else {
-            self.elsewhere |= meta.path.is_ident("embed") || meta.path.is_ident("select_expression");
-            skip(meta)?;
-        }
-        Ok(())
-    }
-}
-
-/// `users`, `crate::schema::users` or the older `"users"`.
-fn name_or_text(input: ParseStream<'_>) -> syn::Result<Path> {
-    if input.peek(LitStr) {
-        let text: LitStr = input.parse()?;
-        return text.parse();
-    }
-    // A column may be called as a keyword is.
-    input.call(Path::parse_mod_style)
-}
-
-/// What only Diesel needs to understand.
-fn skip(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-    if meta.input.peek(Token![=]) {
-        let value = meta.value()?;
-        // Types have commas of their own.
-        let is_type = ["sql_type", "select_expression_type", "base_query_type"];
-        if is_type.iter().any(|option| meta.path.is_ident(option)) {
-            value.parse::<Type>()?;
-        } else {
-            value.parse::<Expr>()?;
-        }
-    } else if meta.input.peek(syn::token::Paren) {
-        let content;
-        parenthesized!(content in meta.input);
-        content.parse::<TokenStream>()?;
-    }
-    Ok(())
 }

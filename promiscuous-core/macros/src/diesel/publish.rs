@@ -6,7 +6,8 @@ use syn::DeriveInput;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use super::model::{Column, Database, Model};
+use super::backends::Database;
+use super::model::{Column, Model};
 use crate::fields::method;
 use crate::options::{Dialect, Options, check_endpoint};
 

@@ -4,7 +4,7 @@ use promiscuous_core::database::Dialect;
 use promiscuous_core::database::Dialect::{Mysql, Postgres, Sqlite};
 
 use super::tables;
-use crate::statement::{Refusal, Script, plan_script};
+use crate::statement::{Refusal, Script, is_empty, plan_script};
 
 fn judged(sql: &str, dialect: Dialect) -> String {
     match plan_script(sql, dialect, &tables()) {
@@ -107,4 +107,15 @@ fn migrations_pass_and_unseen_writes_do_not() {
     for (dialect, sql, expected) in rows {
         assert_eq!(judged(sql, *dialect), *expected, "{dialect:?}: {sql}");
     }
+}
+
+#[test]
+fn a_text_without_a_statement_is_told_from_one_that_may_have_some() {
+    for blank in ["", " \n", ";", " ; ;", "-- x\n;", "# x", "/* ; */", "/*! */"] {
+        assert!(is_empty(blank, Mysql), "{blank}");
+    }
+    for other in ["SELECT 1", ";;DO 1", "/*! DO 1 */", "/*!99999 DO 1 */", "/* x", "'"] {
+        assert!(!is_empty(other, Mysql), "{other}");
+    }
+    assert!(!is_empty("# x", Postgres));
 }

@@ -1,0 +1,8 @@
+CREATE TABLE posts (
+  id SERIAL PRIMARY KEY,
+  title VARCHAR(200) NOT NULL,
+  body TEXT NOT NULL,
+  published BOOLEAN NOT NULL DEFAULT FALSE,
+  publish_at TIMESTAMP,
+  visit_count INTEGER NOT NULL DEFAULT 0
+);

@@ -1,0 +1,4 @@
+//! The blog on MariaDB, twice.
+
+pub mod plain;
+pub mod promiscuous;

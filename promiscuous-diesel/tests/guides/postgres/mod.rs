@@ -1,0 +1,4 @@
+//! The blog on PostgreSQL, twice.
+
+pub mod plain;
+pub mod promiscuous;

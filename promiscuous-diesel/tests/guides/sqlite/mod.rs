@@ -1,0 +1,4 @@
+//! The blog on SQLite, twice.
+
+pub mod plain;
+pub mod promiscuous;
