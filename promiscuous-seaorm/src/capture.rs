@@ -27,6 +27,8 @@ pub(crate) struct Capture {
 /// A plan that may go ahead.
 pub(crate) enum Admitted<'s> {
     Pass,
+    /// A text that writes nothing that is published.
+    Text(String),
     Read(Selection),
     Write(Box<Write<'s>>),
 }
@@ -59,6 +61,7 @@ impl Capture {
         }
         match statement::plan(statement, &self.models, backend, route) {
             Plan::Pass => Ok(Admitted::Pass),
+            Plan::Text(sql) => Ok(Admitted::Text(sql)),
             Plan::Read(selection) => Ok(Admitted::Read(selection)),
             Plan::Refuse(error) => Err(db_err(&error)),
             Plan::Write(write) => {
@@ -85,6 +88,11 @@ impl Capture {
             return Ok(());
         }
         statement::plan_raw(sql, &self.models, backend).map_err(|error| db_err(&error))
+    }
+
+    /// Whether this text would make the database commit an open transaction, in which published rows may be written.
+    pub fn commits(&self, sql: &str, backend: DbBackend) -> bool {
+        self.path.publishes() && !self.models.is_empty() && statement::commits(sql, backend)
     }
 
     /// Says once for each model that its causes are unknown.

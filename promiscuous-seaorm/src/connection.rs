@@ -196,7 +196,7 @@ impl PromiscuousConnection {
     async fn query<S: StatementBuilder>(&self, statement: &S) -> Result<Queried, DbErr> {
         let route = Route::Query { returning: self.support_returning() };
         match self.capture.admit(statement, self.get_database_backend(), route)? {
-            Admitted::Pass => Ok(Queried::Run(None)),
+            Admitted::Pass | Admitted::Text(_) => Ok(Queried::Run(None)),
             Admitted::Read(selection) => Ok(Queried::Run(self.context().map(|context| (selection, context)))),
             Admitted::Write(write) => {
                 let transaction = self.begin_for_write().await?;
@@ -244,7 +244,7 @@ impl ConnectionTrait for PromiscuousConnection {
 
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
         match self.capture.admit(statement, self.get_database_backend(), Route::Execute)? {
-            Admitted::Pass | Admitted::Read(_) => self.steady().execute(statement).await,
+            Admitted::Pass | Admitted::Text(_) | Admitted::Read(_) => self.steady().execute(statement).await,
             Admitted::Write(write) => {
                 let transaction = self.begin_for_write().await?;
                 let result = transaction.write_executing(&write).await;

@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, Value};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, Statement};
 
 use crate::model::PublishedModel;
-use crate::row::{Row, find, operation, read};
+use crate::row::{Row, find, lock_existing, operation, read};
 use crate::statement::{FoundBy, KeySet};
 use crate::steady::SteadyTransaction;
 use crate::write::{Failure, astray, read_back};
@@ -21,7 +21,7 @@ pub(crate) async fn inserted(
 ) -> Result<(ExecResult, Vec<Operation>), Failure> {
     let before: HashSet<String> = match found_by {
         FoundBy::Appeared(set) => {
-            let rows = find(inner, model, set, false).await.map_err(Failure::Unwritten)?;
+            let rows = lock_existing(inner, model, set).await.map_err(Failure::Unwritten)?;
             rows.into_iter().map(|row| row.id).collect()
         }
         _ => HashSet::new(),

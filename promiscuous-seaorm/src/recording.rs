@@ -5,9 +5,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use promiscuous_core::error::Error;
 use promiscuous_core::operation::Operation;
 use sea_orm::DbErr;
 use tokio::sync::OwnedMutexGuard;
+
+use crate::commit::db_err;
 
 /// The right to use the connection. It is shared with a statement that goes on in the background.
 #[derive(Clone)]
@@ -35,11 +38,13 @@ struct Levels {
     open: Vec<Vec<Operation>>,
     /// Why it is not known any more what the database did. Such a transaction can only be rolled back.
     spoiled: Option<&'static str>,
+    /// Whether the database has committed it on its own. What is written after that is committed statement by statement.
+    ended: bool,
 }
 
 impl Recording {
     pub fn new() -> Arc<Self> {
-        let levels = Arc::new(Mutex::new(Levels { open: vec![Vec::new()], spoiled: None }));
+        let levels = Arc::new(Mutex::new(Levels { open: vec![Vec::new()], spoiled: None, ended: false }));
         Arc::new(Self { levels, turn: Arc::default() })
     }
 
@@ -107,6 +112,38 @@ impl Recording {
                 operations.len()
             ),
         }
+    }
+
+    /// The next statement makes the database commit the transaction, as MySQL does before it defines a table.
+    ///
+    /// # Errors
+    /// When that would commit published rows without their message.
+    pub fn commits(&self) -> Result<(), DbErr> {
+        let mut levels = self.lock();
+        if levels.open.iter().any(|level| !level.is_empty()) {
+            return Err(db_err(&Error::Configuration(
+                "refused before it ran: MySQL would commit the open transaction before this statement, and its published writes \
+                 would be lost: run it outside of the transaction"
+                    .into(),
+            )));
+        }
+        levels.ended = true;
+        Ok(())
+    }
+
+    /// Whether published rows can be written.
+    ///
+    /// # Errors
+    /// When the database has committed the transaction on its own.
+    pub fn admit_write(&self) -> Result<(), DbErr> {
+        if !self.lock().ended {
+            return Ok(());
+        }
+        Err(db_err(&Error::Configuration(
+            "refused before it ran: MySQL has committed this transaction because of an earlier statement in it, such as CREATE TABLE, \
+             so that the write and its message would not be committed together: write in another transaction"
+                .into(),
+        )))
     }
 
     /// Everything that the transaction wrote.

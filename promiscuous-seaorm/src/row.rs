@@ -132,6 +132,28 @@ pub(crate) async fn find(
     Ok(found)
 }
 
+/// The rows of a set that are there, locked: nobody can delete them any more. Only those: to lock what is not there would lock out
+/// everybody who wants to insert near it.
+pub(crate) async fn lock_existing(
+    inner: &SteadyTransaction,
+    model: &PublishedModel,
+    set: &KeySet,
+) -> Result<Vec<Row>, DbErr> {
+    let mut seen = Vec::new();
+    for keys in set.rows.chunks(KEYS_AT_ONCE) {
+        let mut select = (model.select_keys)();
+        select.and_where(one_of(&set.columns, keys));
+        for row in inner.query_all_raw(typed(&select, inner)).await? {
+            seen.push(key(model, &row)?.1);
+        }
+    }
+    if seen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = KeySet { columns: model.primary_key.clone(), rows: seen };
+    find(inner, model, &seen, true).await
+}
+
 /// A result row that has all of the model's columns.
 pub(crate) fn read(model: &PublishedModel, row: &QueryResult) -> Result<Row, DbErr> {
     let (id, attributes) = (model.read_row)(row)?;

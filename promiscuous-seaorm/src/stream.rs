@@ -89,7 +89,7 @@ fn judged<S: StatementBuilder>(
 ) -> Result<(Statement, Option<(Selection, Context)>), DbErr> {
     let cause = match capture.admit(statement, backend, Route::Stream)? {
         Admitted::Read(selection) => context.map(|context| (selection, context)),
-        Admitted::Pass | Admitted::Write(_) => None,
+        Admitted::Pass | Admitted::Text(_) | Admitted::Write(_) => None,
     };
     Ok((backend.build(statement), cause))
 }
@@ -128,7 +128,7 @@ impl StreamTrait for PromiscuousTransaction {
 
     fn stream_raw<'a>(&'a self, statement: Statement) -> Opening<'a, TransactionStream<'a>> {
         Box::pin(async move {
-            self.capture().admit_raw(&statement.sql, PromiscuousTransaction::get_database_backend(self))?;
+            self.admit_raw(&statement.sql)?;
             let turn = self.recording().turn().await?;
             let inner = self.inner().stream_raw(statement).await?;
             Ok(PromiscuousStream::new(inner, None, Some(turn)))

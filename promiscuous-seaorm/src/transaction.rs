@@ -215,6 +215,7 @@ impl PromiscuousTransaction {
 
     pub(crate) async fn write_returning(&self, write: &Write<'_>) -> Result<Vec<QueryResult>, DbErr> {
         let turn = self.recording.turn().await?;
+        self.recording.admit_write()?;
         let fuse = self.recording.fuse(CANCELLED_WRITE);
         match returned(&self.steady(&turn), write, &self.capture.settings).await {
             Ok((rows, operations)) => {
@@ -232,6 +233,7 @@ impl PromiscuousTransaction {
 
     pub(crate) async fn write_executing(&self, write: &Write<'_>) -> Result<ExecResult, DbErr> {
         let turn = self.recording.turn().await?;
+        self.recording.admit_write()?;
         let fuse = self.recording.fuse(CANCELLED_WRITE);
         match executed(&self.steady(&turn), write, &self.capture.settings).await {
             Ok((result, operations)) => {

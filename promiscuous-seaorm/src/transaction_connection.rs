@@ -21,9 +21,24 @@ impl PromiscuousTransaction {
         let route = Route::Query { returning: self.support_returning() };
         match self.capture().admit(statement, self.get_database_backend(), route)? {
             Admitted::Pass => Ok(Queried::Run(None)),
+            Admitted::Text(sql) => self.keeps_transaction(&sql).map(|()| Queried::Run(None)),
             Admitted::Read(selection) => Ok(Queried::Run(self.context().map(|context| (selection, context)))),
             Admitted::Write(write) => self.write_returning(&write).await.map(Queried::Rows),
         }
+    }
+
+    /// Decides about SQL that exists as text only.
+    pub(crate) fn admit_raw(&self, sql: &str) -> Result<(), DbErr> {
+        self.capture().admit_raw(sql, self.get_database_backend())?;
+        self.keeps_transaction(sql)
+    }
+
+    /// A statement that commits by itself must not commit published rows.
+    fn keeps_transaction(&self, sql: &str) -> Result<(), DbErr> {
+        if self.capture().commits(sql, self.get_database_backend()) {
+            self.recording().commits()?;
+        }
+        Ok(())
     }
 
     /// Begins a transaction inside of this one: a savepoint.
@@ -60,25 +75,25 @@ impl ConnectionTrait for PromiscuousTransaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
+        self.admit_raw(&statement.sql)?;
         let turn = self.recording().turn().await?;
         self.steady(&turn).execute_raw(statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.capture().admit_raw(sql, self.get_database_backend())?;
+        self.admit_raw(sql)?;
         let turn = self.recording().turn().await?;
         self.steady(&turn).execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
+        self.admit_raw(&statement.sql)?;
         let turn = self.recording().turn().await?;
         self.steady(&turn).query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.capture().admit_raw(&statement.sql, self.get_database_backend())?;
+        self.admit_raw(&statement.sql)?;
         let turn = self.recording().turn().await?;
         self.steady(&turn).query_all_raw(statement).await
     }
@@ -86,7 +101,10 @@ impl ConnectionTrait for PromiscuousTransaction {
     async fn execute<S: StatementBuilder>(&self, statement: &S) -> Result<ExecResult, DbErr> {
         match self.capture().admit(statement, self.get_database_backend(), Route::Execute)? {
             Admitted::Write(write) => self.write_executing(&write).await,
-            Admitted::Pass | Admitted::Read(_) => {
+            other => {
+                if let Admitted::Text(sql) = &other {
+                    self.keeps_transaction(sql)?;
+                }
                 let turn = self.recording().turn().await?;
                 self.steady(&turn).execute(statement).await
             }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{ColumnDef, Expr, OnConflict, Table};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IntoActiveModel,
-    PaginatorTrait, Set,
+    PaginatorTrait, Set, TransactionTrait,
 };
 
 use super::{Bakery, cake as named, coded, fruit as fruit_named, known, said};
@@ -211,6 +211,54 @@ async fn a_mariadb_transaction_that_lost_a_deadlock_publishes_nothing() {
     let mut operations: Vec<_> = published[0].split("; ").collect();
     operations.sort_unstable();
     assert_eq!(operations, [1, 2].map(|id| format!("update cake/{id} {}", cakes[0])));
+}
+
+#[tokio::test]
+async fn a_definition_on_mariadb_does_not_commit_published_rows() {
+    let Some(bakery) = served("TEST_MARIADB_URL").await else { return };
+    let define = "CREATE TABLE pans (id INT PRIMARY KEY)";
+    // when it comes after a published write, then it is refused, and the write is published with its transaction;
+    let transaction = bakery.db.begin().await.unwrap();
+    named("before").insert(&transaction).await.unwrap();
+    let refused = said(transaction.execute_unprepared(define).await);
+    assert!(refused.contains("refused before it ran: MySQL would commit"), "{refused}");
+    let built = Table::create().table("pans").col(ColumnDef::new("id").integer().primary_key()).to_owned();
+    let refused = said(transaction.execute(&built).await);
+    assert!(refused.contains("refused before it ran: MySQL would commit"), "{refused}");
+    transaction.execute_unprepared("CREATE TEMPORARY TABLE pots (id INT)").await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(bakery.published(), ["create cake/1 before"]);
+    // when it comes before one, then that is refused: the database would commit it at once.
+    let transaction = bakery.db.begin().await.unwrap();
+    transaction.execute_unprepared(define).await.unwrap();
+    let refused = said(named("after").insert(&transaction).await);
+    assert!(refused.contains("refused before it ran: MySQL has committed"), "{refused}");
+    transaction.commit().await.unwrap();
+    assert_eq!(bakery.cakes().await, ["before"]);
+    // Outside of transactions it runs.
+    bakery.db.execute_unprepared("DROP TABLE pans").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_goes_while_an_insert_would_skip_it_is_published_when_it_was_inserted_after_all() {
+    let Some(bakery) = served("TEST_MARIADB_URL").await else { return };
+    bakery.bake(&["old"]).await;
+    bakery.published();
+    // given somebody who has deleted the row, and has not committed yet
+    let deleting = bakery.plain().begin().await.unwrap();
+    cake::Entity::delete_by_id(1).exec(&deleting).await.unwrap();
+    // when an INSERT that skips existing rows sees it, and waits
+    let db = bakery.db.clone();
+    let inserting = tokio::spawn(async move {
+        let skip = OnConflict::column(cake::Column::Id).do_nothing_on([cake::Column::Id]).to_owned();
+        cake::Entity::insert(known(1, "new")).on_conflict(skip).exec_without_returning(&db).await
+    });
+    stuck(&bakery, &inserting).await;
+    deleting.commit().await.unwrap();
+    // then
+    assert_eq!(inserting.await.unwrap().unwrap(), 1);
+    assert_eq!(bakery.cakes().await, ["new"]);
+    assert_eq!(bakery.published(), ["create cake/1 new"]);
 }
 
 /// Waits until a task waits for a row lock, or is done without: PostgreSQL does not lock what it need not.

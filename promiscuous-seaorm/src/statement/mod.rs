@@ -19,5 +19,5 @@ mod tests;
 mod visitor;
 
 pub(crate) use insertion::{FoundBy, KeySet};
-pub(crate) use plan::{Plan, Returned, Route, Rows, Write, plan, plan_raw};
+pub(crate) use plan::{Plan, Returned, Route, Rows, Write, commits, plan, plan_raw};
 pub(crate) use selection::{Identity, Selection};

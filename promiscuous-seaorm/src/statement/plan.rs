@@ -12,7 +12,7 @@ use sea_orm::{DbBackend, StatementBuilder};
 use super::condition::{can_be_narrowed, pinned};
 use super::downcast::{Known, known};
 use super::insertion::{FoundBy, found_by, rows};
-use super::raw::{Verdict, judge};
+use super::raw::{self, Verdict, judge};
 use super::selection::{Selection, selection};
 use super::visitor::{Anatomy, Part, Verb, dissect};
 use crate::model::{PublishedModel, PublishedModels};
@@ -35,6 +35,8 @@ pub(crate) enum Route {
 pub(crate) enum Plan<'s> {
     /// Nothing.
     Pass,
+    /// Nothing, as far as this text tells.
+    Text(String),
     /// The rows of the result are causes.
     Read(Selection),
     /// The rows must be published.
@@ -96,8 +98,9 @@ pub(crate) fn plan<'s, S: StatementBuilder>(
         return Plan::Pass;
     }
     let Some(known) = known(statement) else {
-        return match plan_raw(&statement.build(&backend).sql, models, backend) {
-            Ok(()) => Plan::Pass,
+        let sql = statement.build(&backend).sql;
+        return match plan_raw(&sql, models, backend) {
+            Ok(()) => Plan::Text(sql),
             Err(error) => Plan::Refuse(error),
         };
     };
@@ -117,6 +120,11 @@ pub(crate) fn plan<'s, S: StatementBuilder>(
             None => Plan::Pass,
         },
     }
+}
+
+/// Whether the database would commit an open transaction because of this text.
+pub(crate) fn commits(sql: &str, backend: DbBackend) -> bool {
+    raw::commits(sql, backend)
 }
 
 /// Decides about SQL that exists as text only.

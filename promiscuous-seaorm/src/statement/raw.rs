@@ -19,6 +19,43 @@ const ROUTINES: [&str; 5] = ["trigger", "function", "procedure", "event", "packa
 /// The words that open and close a body of statements.
 const BLOCKS: [&str; 3] = ["begin", "case", "end"];
 
+/// What MySQL and MariaDB do not commit an open transaction for. Transaction control is judged elsewhere.
+const KEEP_TRANSACTIONS: [&str; 24] = [
+    "select",
+    "insert",
+    "update",
+    "delete",
+    "replace",
+    "with",
+    "values",
+    "table",
+    "show",
+    "set",
+    "explain",
+    "describe",
+    "desc",
+    "call",
+    "do",
+    "use",
+    "handler",
+    "prepare",
+    "execute",
+    "deallocate",
+    "load",
+    "kill",
+    "signal",
+    "get",
+];
+
+/// Whether a text would end an open transaction by committing it, as MySQL does before it defines a table. In doubt it would.
+pub(super) fn commits(sql: &str, backend: DbBackend) -> bool {
+    let commits = |words: &Vec<String>| {
+        let is_temporary = words.iter().take(4).any(|word| word == "temporary");
+        words.first().is_some_and(|first| !is_temporary && !KEEP_TRANSACTIONS.contains(&first.as_str()))
+    };
+    backend == DbBackend::MySql && statements(sql, backend).iter().any(commits)
+}
+
 /// Judges each of the statements in a text.
 pub(super) fn judge(sql: &str, backend: DbBackend, is_published: impl Fn(&str) -> bool) -> Verdict {
     let statements = statements(sql, backend);
@@ -250,6 +287,29 @@ mod tests {
             (MySql, "SET autocommit = 0", "transaction SET autocommit"),
         ] {
             assert_eq!(verdict(backend, sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn definitions_commit_on_mysql_unless_they_are_temporary() {
+        use sea_orm::DatabaseBackend::{MySql, Postgres};
+        for (backend, sql, expected) in [
+            (MySql, "CREATE TABLE pan (id INT)", true),
+            (MySql, "alter table pan add x int", true),
+            (MySql, "/* a note */ DROP TABLE pan", true),
+            (MySql, "TRUNCATE pan", true),
+            (MySql, "SELECT 1; RENAME TABLE pan TO pot", true),
+            (MySql, "ANALYZE TABLE pan", true),
+            (MySql, "LOCK TABLES pan READ", true),
+            (MySql, "CREATE TEMPORARY TABLE pan (id INT)", false),
+            (MySql, "CREATE OR REPLACE TEMPORARY TABLE pan (id INT)", false),
+            (MySql, "DROP TEMPORARY TABLE pan", false),
+            (MySql, "(SELECT 1) UNION (SELECT 2)", false),
+            (MySql, "INSERT INTO pan VALUES (1);", false),
+            (MySql, "", false),
+            (Postgres, "CREATE TABLE pan (id INT)", false),
+        ] {
+            assert_eq!(commits(sql, backend), expected, "{sql}");
         }
     }
 }

@@ -21,7 +21,7 @@ const STREAM: Route = Route::Stream;
 fn line<S: StatementBuilder>(statement: &S, backend: DbBackend, route: Route) -> String {
     let key = |key: &Option<Vec<_>>| key.as_ref().map_or("matching", |_| "pinned");
     match plan(statement, &models(), backend, route) {
-        Plan::Pass => "pass".into(),
+        Plan::Pass | Plan::Text(_) => "pass".into(),
         Plan::Refuse(error) => error.to_string(),
         Plan::Read(selection) => {
             let mut parts = Vec::new();
