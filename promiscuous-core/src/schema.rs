@@ -17,7 +17,10 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
     // What is written in the app's own transactions. In an ordinary table of SQLite a new row changes what
     // `last_insert_rowid()` says, which an app may ask after its own INSERT.
     let unnoticed = if dialect == Dialect::Sqlite { " WITHOUT ROWID" } else { "" };
-    vec![
+    // MySQL has no CREATE INDEX IF NOT EXISTS.
+    let parked_index =
+        if dialect == Dialect::Mysql { ", INDEX promiscuous_parked_waits_for (waits_for)" } else { "" };
+    let mut statements = vec![
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_meta (\
              name VARCHAR(64){ascii} NOT NULL PRIMARY KEY, \
@@ -47,9 +50,13 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_parked (\
              id CHAR(36){ascii} NOT NULL PRIMARY KEY, \
+             arrived_at BIGINT NOT NULL, \
              parked_at BIGINT NOT NULL, \
              waits_for VARCHAR(500){ascii} NOT NULL, \
-             message {long_text} NOT NULL){engine}"
+             endpoint VARCHAR(500){ascii} NOT NULL, \
+             generation BIGINT NOT NULL, \
+             version BIGINT NOT NULL, \
+             message {long_text} NOT NULL{parked_index}){engine}"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_sync (\
@@ -58,5 +65,12 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
              position {long_text} NOT NULL, \
              updated_at BIGINT NOT NULL){engine}"
         ),
-    ]
+    ];
+    if dialect != Dialect::Mysql {
+        statements.push(
+            "CREATE INDEX IF NOT EXISTS promiscuous_parked_waits_for ON promiscuous_parked (waits_for)"
+                .to_owned(),
+        );
+    }
+    statements
 }

@@ -18,7 +18,7 @@ use crate::version_store::{Advance, Applied, AppliedStore, NOTHING};
 /// Contention is nobody's fault: a transaction is tried this often before its messages are tried one by one.
 const CONTENTION_TRIES: u32 = 5;
 
-/// Keys that the store does not know are read from the database and put there, and then the store is asked again: this often.
+/// Keys that the store does not know are read from the database and put there. When that is refused, they are looked up anew: this often.
 const LOAD_TRIES: u32 = 10;
 
 /// What the worker and its tasks share.
@@ -98,10 +98,20 @@ async fn try_load(shared: &Shared, keys: &[Key]) -> Result<Vec<(Key, Applied)>, 
         let there: HashSet<&Key> = stored.iter().map(|(key, _)| key).collect();
         let unknown: Vec<Key> = absent.iter().filter(|key| !there.contains(key)).cloned().collect();
         stored.extend(unknown.into_iter().map(|key| (key, NOTHING)));
-        // Whatever becomes of that: the store's own word counts, for somebody else may have written there meanwhile, and
-        // what was read may be too old by now. Then the database knows more.
-        shared.store.rebuild(&loaded.cache, &stored).await.map_err(|error| reason(&error))?;
-        wanted = absent;
+        let put = shared.store.rebuild(&loaded.cache, &stored).await.map_err(|error| reason(&error))?;
+        let put = put.unwrap_or_else(|| vec![false; stored.len()]);
+        // Where it was not put, somebody else has written to the store meanwhile, and what was read may be too old by now.
+        wanted = Vec::new();
+        for ((key, version), put) in stored.into_iter().zip(put) {
+            match put {
+                true if version == NOTHING => known.push((key, Applied::default())),
+                true => known.push((key, Applied { version: Some(version), readers: None })),
+                false => wanted.push(key),
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(known);
+        }
     }
     Err(format!("{} keys change faster than they can be loaded", wanted.len()))
 }

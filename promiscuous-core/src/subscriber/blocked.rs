@@ -13,11 +13,11 @@ use crate::metrics;
 /// A blocked message is reported after this long.
 const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
 
-/// After so many looks, one a second, at a window full of blocked messages it is widened.
-const STUCK_LOOKS: u32 = 2;
-
 /// At every so-manieth look at the blocked messages, one a second, their keys are loaded again.
 const LOOK_AGAIN: u64 = 5;
+
+/// At every so-manieth look, all parked messages are looked at.
+const LOOK_AT_PARKED: u64 = 30;
 
 impl Worker {
     /// Gives up waiting where that was asked for, and reports what has waited for too long.
@@ -57,30 +57,11 @@ impl Worker {
         self.looks += 1;
         if self.looks.is_multiple_of(LOOK_AGAIN) {
             self.scheduler.all_changed();
+            self.parked.look_at_late();
         }
-    }
-
-    /// Whether the broker gives out no more because every message it gave out waits for one that it did not. Then the
-    /// window is doubled; until blocked messages can be parked, that is what keeps a late cause from stalling everything.
-    pub(super) fn window_is_stuck(&mut self) -> bool {
-        let full = self.held.len() >= usize::from(self.window);
-        // While keys are being loaded, perhaps because Redis is away, nobody knows what is blocked.
-        let blocked = self.loads.is_empty() && self.scheduler.blocked_len() >= self.held.len();
-        if !full || !blocked || self.window == u16::MAX {
-            self.stuck = 0;
-            return false;
+        if self.looks.is_multiple_of(LOOK_AT_PARKED) {
+            self.parked.look_at_all();
         }
-        self.stuck += 1;
-        if self.stuck < STUCK_LOOKS {
-            return false;
-        }
-        self.stuck = 0;
-        self.window = self.window.saturating_mul(2);
-        tracing::warn!(
-            prefetch = self.window,
-            "every message of the prefetch window is blocked: the window is widened to reach their causes"
-        );
-        true
     }
 
     /// Applies what waits for a version of a generation that is over, in the given state of the endpoints' own keys: whether that

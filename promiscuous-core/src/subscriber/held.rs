@@ -9,12 +9,22 @@ use crate::broker::{Acknowledger, Delivery};
 pub(super) struct Held {
     /// To acknowledge it.
     pub(super) delivery: Delivery,
-    /// For `wait_timeout` and for reporting.
+    /// When it came first, also if it was parked since: for `wait_timeout` and for reporting.
     pub(super) arrived: Instant,
+    /// When it came into memory.
+    pub(super) since: Instant,
     /// Failed attempts so far.
     pub(super) failures: u32,
     /// Whether it was reported as blocked.
     pub(super) reported: bool,
+}
+
+impl Held {
+    /// A message that has just come.
+    pub(super) fn new(delivery: Delivery) -> Self {
+        let now = Instant::now();
+        Self { delivery, arrived: now, since: now, failures: 0, reported: false }
+    }
 }
 
 /// Deliveries, sorted by the connection that brought them: one call settles all of a connection's.
@@ -22,6 +32,12 @@ pub(super) struct Held {
 pub(super) struct ByConnection(Vec<(Arc<dyn Acknowledger>, Vec<u64>)>);
 
 impl ByConnection {
+    pub(super) fn of(delivery: Delivery) -> Self {
+        let mut one = Self::default();
+        one.add(delivery);
+        one
+    }
+
     pub(super) fn add(&mut self, delivery: Delivery) {
         let Delivery { tag, acknowledger, .. } = delivery;
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &acknowledger)) {

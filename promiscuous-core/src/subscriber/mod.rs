@@ -9,6 +9,8 @@
 //! * `batch`: loads what is known of keys, and applies a batch to its end
 //! * `applier`: many messages in one database transaction
 //! * `versions`: `promiscuous_versions`, the truth about what was applied
+//! * `parking`: blocked messages leave memory, and come back
+//! * `parked`: `promiscuous_parked`, where they are meanwhile
 //! * `binding`: the queue's bindings and since when they hold
 
 mod applier;
@@ -18,6 +20,8 @@ mod binding;
 mod blocked;
 mod handle;
 mod held;
+mod parked;
+mod parking;
 pub mod scheduler;
 mod settings;
 mod versions;

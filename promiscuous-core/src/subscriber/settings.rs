@@ -13,8 +13,8 @@ pub struct SubscriberSettings {
     pub app: String,
     /// Transactions that are applied at the same time, each on a database connection of its own: 8.
     pub workers: usize,
-    /// Unacknowledged messages at the most, which bounds memory: 1,000. Doubled, up to 65,535, while all of them wait for
-    /// causes further back in the queue.
+    /// Unacknowledged messages at the most, which bounds memory: 1,000. When all of them wait for causes further back in the queue,
+    /// they are parked in the database.
     pub prefetch: u16,
     /// How much order to keep.
     pub consistency: Consistency,

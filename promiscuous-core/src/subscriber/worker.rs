@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::batch::{self, Outcome};
 use super::handle::Subscriber;
 use super::held::{ByConnection, Held};
+use super::parking::ParkingState;
 use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
 use super::settings::Status;
 use crate::broker::{BrokerError, Consumer, Delivery, Queue};
@@ -35,7 +36,7 @@ pub(super) struct Worker {
     pub(super) scheduler: Scheduler,
     queue: Queue,
     pub(super) held: HashMap<Sequence, Held>,
-    batches: JoinSet<Outcome>,
+    pub(super) batches: JoinSet<Outcome>,
     /// What each running batch consists of, in case it panics.
     in_flight: HashMap<tokio::task::Id, Vec<Sequence>>,
     pub(super) loads: JoinSet<Vec<(Key, Applied)>>,
@@ -44,15 +45,13 @@ pub(super) struct Worker {
     pub(super) generations: JoinSet<Vec<(Key, Version)>>,
     /// How often blocked messages were looked at.
     pub(super) looks: u64,
-    /// How many unacknowledged messages the broker gives out now: the prefetch setting, or more.
-    pub(super) window: u16,
-    /// For how many looks in a row the window was full of blocked messages.
-    pub(super) stuck: u32,
+    /// Blocked messages that are not in memory, and those of them that are back.
+    pub(super) parked: ParkingState,
 }
 
 impl Worker {
     pub(super) fn new(subscriber: Subscriber, policy: Arc<Policy>, queue: Queue) -> Self {
-        let window = subscriber.settings.prefetch;
+        let parked = ParkingState::new(&subscriber.shared);
         Self {
             subscriber,
             scheduler: Scheduler::new(Arc::clone(&policy)),
@@ -65,8 +64,7 @@ impl Worker {
             retries: BTreeSet::new(),
             generations: JoinSet::new(),
             looks: 0,
-            window,
-            stuck: 0,
+            parked,
         }
     }
 
@@ -83,6 +81,9 @@ impl Worker {
         loop {
             self.start_loads();
             self.start_batches();
+            self.start_looking();
+            self.look_whether_stuck();
+            let parks_at = self.parks_at();
             self.tell(consumer.is_some());
             let next_retry = self.retries.first().map(|(at, _)| *at);
             tokio::select! {
@@ -99,25 +100,25 @@ impl Worker {
                 Some(Ok(generations)) = self.generations.join_next(), if !self.generations.is_empty() => {
                     self.give_up_what_is_over(&generations);
                 }
+                event = self.parked.next() => self.parking_event(event).await,
+                () = sleep_until(parks_at), if parks_at.is_some() => self.start_parking(),
                 announced = announcements.recv() => match announced {
-                    Ok(Announcement::Advanced(keys)) => self.scheduler.changed(&keys),
+                    Ok(Announcement::Advanced(keys)) => {
+                        self.scheduler.changed(&keys);
+                        self.parked.advanced(keys);
+                    }
                     Ok(Announcement::Lost) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                        self.scheduler.all_changed();
+                        self.everything_changed();
                     }
                     Err(broadcast::error::RecvError::Closed) => {
                         announcements = self.subscriber.shared.store.announcements().await?;
-                        self.scheduler.all_changed();
+                        self.everything_changed();
                     }
                 },
                 () = sleep_until(next_retry), if next_retry.is_some() => self.retry_due(),
                 _ = every_second.tick() => {
                     self.look_at_blocked();
-                    if consumer.is_some() && self.window_is_stuck() {
-                        // The unacknowledged messages return to the queue with the consumer, and come again.
-                        consumer = None;
-                        connect_at = Instant::now();
-                        self.forget_deliveries();
-                    }
+                    self.start_parking();
                 }
                 delivered = next(&mut consumer), if consumer.is_some() => match delivered {
                     Ok(delivery) => {
@@ -153,7 +154,7 @@ impl Worker {
         let broker = &self.subscriber.broker;
         // Declared again each time: the broker may have come back empty.
         broker.declare(&self.queue).await?;
-        broker.consume(&self.queue, self.window).await
+        broker.consume(&self.queue, self.subscriber.settings.prefetch).await
     }
 
     /// Takes what has arrived already, without waiting.
@@ -179,14 +180,15 @@ impl Worker {
         };
         match self.scheduler.arrive(message) {
             Arrival::New(sequence) => {
-                let held = Held { delivery, arrived: Instant::now(), failures: 0, reported: false };
-                self.held.insert(sequence, held);
+                self.held.insert(sequence, Held::new(delivery));
             }
             Arrival::Again(sequence) => {
                 // The earlier delivery's connection is gone, or the broker holds it twice: one of the two
                 // is acknowledged now, the other when it is applied.
                 if let Some(held) = self.held.get_mut(&sequence) {
                     let earlier = std::mem::replace(&mut held.delivery, delivery);
+                    // If that one was parked, its row goes: the broker has it now.
+                    self.parked.left(sequence);
                     earlier.acknowledger.ack(&[earlier.tag]).await;
                 }
             }
@@ -276,6 +278,7 @@ impl Worker {
         let mut applied = 0;
         for sequence in sequences {
             let Some(held) = self.held.remove(sequence) else { continue };
+            self.parked.left(*sequence);
             applied += 1;
             if let Some(message) = self.scheduler.message(*sequence) {
                 let took = Duration::from_millis(now.saturating_sub(message.timestamp));
@@ -289,10 +292,17 @@ impl Worker {
         deliveries.ack().await;
     }
 
+    /// Announcements were lost.
+    fn everything_changed(&mut self) {
+        self.scheduler.all_changed();
+        self.parked.look_at_all();
+    }
+
     /// Their connection is gone, so the broker delivers them again, to this worker or another: what is not under way leaves.
     fn forget_deliveries(&mut self) {
         let in_flight: BTreeSet<Sequence> = self.in_flight.values().flatten().copied().collect();
-        let forgotten: Vec<Sequence> = self.held.keys().filter(|s| !in_flight.contains(s)).copied().collect();
+        let stays = |sequence: &Sequence| in_flight.contains(sequence) || self.parked.is_back(*sequence);
+        let forgotten: Vec<Sequence> = self.held.keys().filter(|s| !stays(s)).copied().collect();
         for sequence in forgotten {
             self.held.remove(&sequence);
             self.scheduler.forget(sequence);

@@ -179,14 +179,16 @@ impl State {
         news
     }
 
-    /// Takes in what the database knows of a key.
-    fn rebuild(&mut self, key: &Key, version: Version) {
+    /// Takes in what the database knows of a key; whether that is what is known now.
+    fn rebuild(&mut self, key: &Key, version: Version) -> bool {
         let is_old = self.ahead.get(key).is_some_and(|ahead| *ahead > version);
-        if !is_old && !self.applied.contains_key(key) {
-            self.ahead.remove(key);
-            let readers = (version == NOTHING).then(BTreeMap::new);
-            self.applied.insert(key.clone(), Applied { version: Some(version), readers });
+        if is_old || self.applied.contains_key(key) {
+            return false;
         }
+        self.ahead.remove(key);
+        let readers = (version == NOTHING).then(BTreeMap::new);
+        self.applied.insert(key.clone(), Applied { version: Some(version), readers });
+        true
     }
 
     /// Counts a reader, if what it read is what is applied last; true when it was news.
@@ -320,15 +322,16 @@ impl AppliedStore for MemoryStore {
         Ok(Loaded { cache: CacheId(state.losses.to_string()), applied })
     }
 
-    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError> {
+    async fn rebuild(
+        &self,
+        cache: &CacheId,
+        versions: &[(Key, Version)],
+    ) -> Result<Option<Vec<bool>>, StoreError> {
         let mut state = self.state();
         if cache.0 != state.losses.to_string() {
-            return Ok(false);
+            return Ok(None);
         }
-        for (key, version) in versions {
-            state.rebuild(key, *version);
-        }
-        Ok(true)
+        Ok(Some(versions.iter().map(|(key, version)| state.rebuild(key, *version)).collect()))
     }
 
     async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError> {

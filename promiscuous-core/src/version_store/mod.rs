@@ -252,8 +252,13 @@ pub trait AppliedStore: Send + Sync + 'static {
     /// unknown. [`NOTHING`] says that the database does not know the key, which nobody can have read.
     ///
     /// Only where the cache still knows nothing, and nobody has advanced the key beyond that version meanwhile: then the database knows
-    /// more by now. False, and nothing is done, when the cache is another one by now: what was read may be older than what was lost.
-    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError>;
+    /// more by now. Answers for each whether it was put there. None, and nothing is done, when the cache is another one by now: what was
+    /// read may be older than what was lost.
+    async fn rebuild(
+        &self,
+        cache: &CacheId,
+        versions: &[(Key, Version)],
+    ) -> Result<Option<Vec<bool>>, StoreError>;
 
     /// Records what applied messages changed, in order and in one round trip, and announces it to every process. Of a key that the cache
     /// does not know it only keeps what somebody who [rebuilds](Self::rebuild) it has to find in the database.

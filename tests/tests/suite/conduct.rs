@@ -270,10 +270,10 @@ async fn wrong_usage_is_2_and_failure_is_1(stack: Stack) {
 
 async fn a_cause_that_arrives_last_does_not_meet_a_full_prefetch_window(stack: Stack) {
     const MESSAGES: i64 = 20;
-    // Given a subscriber that holds five messages at the most,
+    // Given a subscriber that holds one message,
     let publishing = Publishing::new(stack).await;
     let subscribing = publishing.subscribing(stack, &["user", "message"]).await;
-    let _process = subscribing.process().arg("--prefetch").arg("5").spawn();
+    let _process = subscribing.process().arg("--prefetch").arg("1").spawn();
     subscribing.bound().await;
     let forger = Forger::new(&publishing).await;
     // When twenty messages come before their users,

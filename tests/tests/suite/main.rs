@@ -10,6 +10,7 @@ mod core_tables;
 mod harness;
 mod losses;
 mod observed;
+mod parking;
 mod replica;
 mod unseen;
 mod version_stores;

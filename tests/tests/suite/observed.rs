@@ -96,6 +96,14 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends it at once.
+    pub async fn stop(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();

@@ -24,6 +24,7 @@ pub struct Replica {
     pub here: PromiscuousConnection,
     pub there: PromiscuousConnection,
     pub publisher: Promiscuous,
+    pub subscriber: Promiscuous,
     pub broker: MemoryBroker,
     /// The publisher's version store.
     pub versions: MemoryStore,
@@ -32,7 +33,7 @@ pub struct Replica {
     pub status: watch::Receiver<Status>,
     observed: Observed,
     eyes: [Eyes; 2],
-    _running: Running,
+    running: Running,
     _databases: [TestDatabase; 2],
 }
 
@@ -101,19 +102,25 @@ impl Pair {
             here,
             there,
             publisher,
+            subscriber,
             broker: observed.broker.clone(),
             versions: MemoryStore::named(&format!("{name}/shop")),
             applied_versions: MemoryStore::named(&format!("{name}/mirror")),
             status: running.status.clone(),
             observed,
             eyes: [Eyes::open(databases[0].url()).await, Eyes::open(databases[1].url()).await],
-            _running: running,
+            running,
             _databases: databases,
         }
     }
 }
 
 impl Replica {
+    /// Ends the subscriber, as a process that dies.
+    pub async fn stop(&mut self) {
+        self.running.stop().await;
+    }
+
     /// SeaORM's own connection to the publisher's database.
     pub fn plain_here(&self) -> &DatabaseConnection {
         self.here.without_promiscuous()

@@ -290,6 +290,19 @@ impl Scheduler {
         })
     }
 
+    /// What a message waits for, if it does.
+    pub fn obstacle_of(&self, sequence: Sequence) -> Option<&Obstacle> {
+        match &self.entries.get(&sequence)?.state {
+            State::Blocked(obstacle) => Some(obstacle),
+            _ => None,
+        }
+    }
+
+    /// Whether this message is here.
+    pub fn has(&self, id: &Uuid) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// The message of that name.
     pub fn message(&self, sequence: Sequence) -> Option<&Arc<Message>> {
         self.entries.get(&sequence).map(|entry| &entry.message)

@@ -72,22 +72,29 @@ impl<'a> Steps<'a> {
 }
 
 impl RedisStore {
-    /// Whether the cache was the one that was meant.
+    /// For each `b` whether that is what is known now; none when another cache was meant.
     async fn run_steps(
         &self,
         fill: impl Fn(&mut Steps<'_>) + Send + Sync,
         channel: &str,
         cache: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<bool>>, StoreError> {
         let calls = |_: &str| {
             let mut steps = Steps::new(self, channel, cache);
             fill(&mut steps);
             steps.calls
         };
-        let answers = self.link().eval(calls).await?;
-        let answers: Vec<i64> =
-            answers.into_iter().map(redis::from_redis_value).collect::<Result<_, _>>().map_err(unexpected)?;
-        Ok(answers.iter().all(|answer| *answer >= 0))
+        let mut told = Vec::new();
+        for answer in self.link().eval(calls).await? {
+            match answer {
+                Value::Int(_) => return Ok(None),
+                answer => {
+                    let each: Vec<i64> = redis::from_redis_value(answer).map_err(unexpected)?;
+                    told.extend(each.into_iter().map(|one| one == 1));
+                }
+            }
+        }
+        Ok(Some(told))
     }
 
     /// Makes the cache another one, unless that has been done.
@@ -170,9 +177,13 @@ impl AppliedStore for RedisStore {
         }
     }
 
-    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError> {
+    async fn rebuild(
+        &self,
+        cache: &CacheId,
+        versions: &[(Key, Version)],
+    ) -> Result<Option<Vec<bool>>, StoreError> {
         if versions.is_empty() {
-            return Ok(true);
+            return Ok(Some(Vec::new()));
         }
         let fill = |steps: &mut Steps<'_>| {
             for (key, version) in versions {

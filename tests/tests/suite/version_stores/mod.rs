@@ -130,7 +130,11 @@ impl AppliedStore for OnRedis {
     async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
         self.store.load(keys).await
     }
-    async fn rebuild(&self, cache: &CacheId, versions: &[(Key, Version)]) -> Result<bool, StoreError> {
+    async fn rebuild(
+        &self,
+        cache: &CacheId,
+        versions: &[(Key, Version)],
+    ) -> Result<Option<Vec<bool>>, StoreError> {
         self.store.rebuild(cache, versions).await
     }
     async fn advance(&self, advances: &[Advance]) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@
 --         'b', the same for what the database knows: only where nothing is known here
 --         'r', index in KEYS, name, generation, version, number of ordinals, then (endpoint, ordinal) of each
 --
--- Answers -1 when the caller means another cache: nothing was done then.
+-- Answers -1 when the caller means another cache: nothing was done then. Otherwise, for each 'b', 1 when that is what is known now.
 --
 -- The hash: e      the cache that it belongs to; one of another cache counts as absent
 --           g, v   version that was applied last
@@ -21,7 +21,7 @@ local cache = redis.call('HGET', KEYS[1], 'id')
 if meant ~= '' and meant ~= cache then
   return -1
 end
-local changed, order = {}, {}
+local changed, order, told = {}, {}, {}
 
 local function news(name)
   if not changed[name] then
@@ -102,6 +102,9 @@ while at <= #ARGV do
   elseif ARGV[at] == 'b' then
     if not hash[1] or (hash[4] and not newer(tonumber(hash[1]), tonumber(hash[2]), { ARGV[at + 3], ARGV[at + 4] })) then
       put(key, at, false)
+      told[#told + 1] = 1
+    else
+      told[#told + 1] = 0
     end
     at = at + 6
   else
@@ -128,4 +131,4 @@ end
 if channel ~= '' and #order > 0 then
   redis.call('PUBLISH', channel, table.concat(order, '\n'))
 end
-return #order
+return told

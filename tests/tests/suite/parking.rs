@@ -1,0 +1,147 @@
+//! Blocked messages wait in the database, and memory stays small.
+
+use std::time::Duration;
+
+use promiscuous_core::broker::{Broker, Publication};
+use promiscuous_core::subscriber::SubscriberSettings;
+use promiscuous_tests::until;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::core_tables::{bank, totals};
+use crate::observed::{Running, publication};
+use crate::replica::{Kind, Pair, Replica, SOON, count};
+
+/// The first version that the tests speak of; later than any that passes for the past.
+const FIRST: u64 = 4_000_000_000_000_000;
+
+/// A deposit that follows the one before it; the first one has none before it.
+fn deposit(id: u64, number: u64, amount: i64) -> Publication {
+    let previous = (number > 0).then(|| FIRST + number - 1);
+    let operation = json!({
+        "operation": "update", "endpoint": "shop/deposit", "types": ["Deposit"], "id": id.to_string(),
+        "attributes": { "amount": amount },
+    });
+    let write = json!({
+        "key": format!("shop/deposit/{id}"), "version": FIRST + number, "previous": previous, "readers": {},
+    });
+    let message = json!({
+        "id": Uuid::now_v7(), "app": "shop", "timestamp": 0, "generation": 1,
+        "operations": [operation], "dependencies": { "write": [write], "read": [] },
+    });
+    publication(message.to_string().as_bytes())
+}
+
+fn holding(kind: Kind, subscribing: fn(&mut SubscriberSettings)) -> Pair {
+    let mut pair = bank(Kind::Sqlite, kind);
+    pair.subscribing = subscribing;
+    pair
+}
+
+async fn publish(replica: &Replica, deposits: Vec<Publication>) {
+    replica.broker.publish(deposits).await.into_iter().for_each(Result::unwrap);
+}
+
+async fn until_parked(replica: &Replica, expected: i64) {
+    let parked = async || {
+        let parked = count(replica.plain_there(), "promiscuous_parked").await;
+        (parked == expected).then_some(())
+    };
+    until(SOON, "parked messages", parked).await;
+}
+
+async fn until_totals(replica: &Replica, expected: &[i64]) {
+    until(SOON, "the totals", async || (totals(replica).await == expected).then_some(())).await;
+}
+
+async fn with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied(kind: Kind) {
+    // given
+    const LENGTH: u64 = 40;
+    let mut replica = holding(kind, |settings| settings.prefetch = 1).start().await;
+    // when
+    publish(&replica, (0..LENGTH).rev().map(|number| deposit(1, number, 1 << number)).collect()).await;
+    // then
+    until_totals(&replica, &[(1 << LENGTH) - 1]).await;
+    until_parked(&replica, 0).await;
+    let quiet = replica.status.wait_for(|status| status.held == 0);
+    tokio::time::timeout(SOON, quiet).await.expect("a message stays held").unwrap();
+}
+
+async fn what_waits_for_a_late_cause_is_not_in_memory(kind: Kind) {
+    // given a subscriber that holds few messages
+    const WAITING: u64 = 500;
+    let mut replica = holding(kind, |settings| settings.prefetch = 20).start().await;
+    // when very many wait for their causes
+    publish(&replica, (1..=WAITING).map(|id| deposit(id, 1, 1)).collect()).await;
+    // then they are in the database, except for those that fit,
+    until(SOON, "parked messages", async || {
+        let parked = count(replica.plain_there(), "promiscuous_parked").await;
+        (parked >= i64::try_from(WAITING).unwrap() - 20).then_some(())
+    })
+    .await;
+    assert!(replica.status.borrow().held <= 20 + 20, "{:?}", *replica.status.borrow());
+    // when something comes that waits for nothing, then it goes on;
+    publish(&replica, vec![deposit(900, 0, 7)]).await;
+    until_totals(&replica, &[7]).await;
+    // when the causes come, then all are applied.
+    publish(&replica, (1..=WAITING).map(|id| deposit(id, 0, 2)).collect()).await;
+    let mut expected = vec![3; usize::try_from(WAITING).unwrap()];
+    expected.push(7);
+    until_totals(&replica, &expected).await;
+    until_parked(&replica, 0).await;
+    let quiet = replica.status.wait_for(|status| status.held == 0);
+    tokio::time::timeout(SOON, quiet).await.expect("a message stays held").unwrap();
+}
+
+async fn another_process_goes_on_with_what_was_parked(kind: Kind) {
+    // given messages that are parked, and a process that ends
+    let mut replica = holding(kind, |settings| settings.prefetch = 1).start().await;
+    publish(&replica, (1..=5).rev().map(|number| deposit(1, number, 1 << number)).collect()).await;
+    until_parked(&replica, 4).await;
+    replica.stop().await;
+    // when the cause comes to another one, and one of the messages comes once more
+    let mut settings = SubscriberSettings::new("mirror");
+    settings.clock_skew = Duration::ZERO;
+    settings.prefetch = 3;
+    let subscriber = replica.subscriber.subscriber_with(&replica.there, settings).unwrap();
+    let _running = Running::start(subscriber).await;
+    publish(&replica, vec![deposit(1, 3, 1 << 3), deposit(1, 0, 1)]).await;
+    // then each is applied once
+    until_totals(&replica, &[(1 << 6) - 1]).await;
+    until_parked(&replica, 0).await;
+}
+
+async fn whoever_has_waited_long_enough_is_given_up_in_the_database_too(kind: Kind) {
+    // given
+    let replica = holding(kind, |settings| {
+        settings.prefetch = 1;
+        settings.wait_timeout = Some(Duration::from_millis(300));
+    });
+    let replica = replica.start().await;
+    // when the cause never comes
+    publish(&replica, (1..=4).map(|id| deposit(id, 1, 5)).collect()).await;
+    // then
+    until_totals(&replica, &[5, 5, 5, 5]).await;
+    until_parked(&replica, 0).await;
+}
+
+macro_rules! on_each {
+    ($($name:ident)*) => {
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
+        }
+        mod mariadb {
+            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
+        }
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
+        }
+    };
+}
+
+on_each! {
+    with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied
+    what_waits_for_a_late_cause_is_not_in_memory
+    another_process_goes_on_with_what_was_parked
+    whoever_has_waited_long_enough_is_given_up_in_the_database_too
+}
