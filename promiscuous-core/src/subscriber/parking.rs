@@ -88,8 +88,10 @@ impl ParkingState {
 
     /// These keys have advanced.
     pub(super) fn advanced(&mut self, keys: Vec<Key>) {
-        if self.any {
+        if self.any && !self.all {
             self.keys.extend(keys);
+            // While there is no room in memory, nobody looks.
+            self.all = self.keys.len() > KEYS;
         }
     }
 
@@ -205,7 +207,7 @@ impl Worker {
             looks.push((Look::Over(before(settings.lost_after)), GIVEN_UP));
             looks.extend(settings.wait_timeout.map(|timeout| (Look::Since(before(timeout)), GIVEN_UP)));
         }
-        if std::mem::take(&mut state.all) || state.keys.len() > KEYS {
+        if std::mem::take(&mut state.all) {
             state.keys.clear();
             looks.push((Look::Ready(Vec::new()), limit));
         } else if !state.keys.is_empty() {

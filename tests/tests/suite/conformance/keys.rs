@@ -184,3 +184,33 @@ async fn destroying_an_id_that_the_collation_takes_for_another_one_destroys_no_o
     mirror.assert_equal(&[Model::Word]).await;
     assert_eq!(mirror.there_eyes.count("words").await, 1);
 }
+
+macro_rules! from_mariadb {
+    ($($scenario:ident)*) => {
+        $(mod $scenario {
+            crate::conformance::pairs! { $scenario:
+                seaorm_mariadb_to_seaorm_postgres: SEAORM_MARIADB SEAORM_POSTGRES,
+                diesel_mariadb_to_seaorm_postgres: DIESEL_MARIADB SEAORM_POSTGRES,
+            }
+        })*
+    };
+}
+
+from_mariadb! {
+    what_is_written_by_another_spelling_of_its_id_is_published_under_its_own
+}
+
+async fn what_is_written_by_another_spelling_of_its_id_is_published_under_its_own(from: Stack, to: Stack) {
+    // given
+    let mut mirror = Pair::new(from, to, &["word"]).tables(loose_tables).start().await;
+    let words = ["abc", "def"].map(|id| Step::Insert(word(id, "new")));
+    mirror.here.run(None, words.into()).await.unwrap();
+    mirror.settle().await;
+    // when
+    mirror.here.write(Step::Update(word("ABC", "changed"))).await.unwrap();
+    mirror.here.write(Step::Destroy(Key::Word("DEF ".into()))).await.unwrap();
+    mirror.settle().await;
+    // then
+    mirror.assert_equal(&[Model::Word]).await;
+    assert_eq!(mirror.there_eyes.count("words").await, 1);
+}
