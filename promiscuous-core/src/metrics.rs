@@ -20,6 +20,8 @@ pub const APPLY_FAILED: &str = "promiscuous_apply_failed_total";
 pub const RECOVERED: &str = "promiscuous_recovered_total";
 /// Counter: bodies that are no message, sent to the dead letters.
 pub const POISON: &str = "promiscuous_poison_total";
+/// Counter: messages that failed for the last time, and went to the dead letters.
+pub const DEAD: &str = "promiscuous_dead_total";
 /// Counter: blocked messages that were parked in the database.
 pub const PARKED: &str = "promiscuous_parked_total";
 /// Gauge: messages in memory that wait for a cause.

@@ -142,18 +142,7 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// # Errors
     /// When the declarations of the subscribed models contradict each other, and [`Error::Database`] when the database is away.
     pub fn subscriber(&self) -> Result<Subscriber, Error> {
-        let config = self.config();
-        let mut settings = SubscriberSettings::new(&config.app);
-        settings.workers = config.workers;
-        settings.prefetch = config.prefetch;
-        settings.wait_timeout = config.recovery;
-        settings.clock_skew = config.clock_skew;
-        if config.bareback {
-            settings.consistency = Consistency::None;
-        }
-        if config.classic_queue {
-            settings.queue_kind = QueueKind::Classic;
-        }
+        let settings = SubscriberSettings::from(self.config());
         self.subscriber_with(settings)
     }
 

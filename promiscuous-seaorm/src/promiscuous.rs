@@ -168,17 +168,7 @@ impl Promiscuous {
     /// # Errors
     /// When the declarations of the subscribed entities contradict each other.
     pub fn subscriber(&self, db: &PromiscuousConnection) -> Result<Subscriber, Error> {
-        let mut settings = SubscriberSettings::new(&self.config.app);
-        settings.workers = self.config.workers;
-        settings.prefetch = self.config.prefetch;
-        settings.wait_timeout = self.config.recovery;
-        settings.clock_skew = self.config.clock_skew;
-        if self.config.bareback {
-            settings.consistency = Consistency::None;
-        }
-        if self.config.classic_queue {
-            settings.queue_kind = QueueKind::Classic;
-        }
+        let settings = SubscriberSettings::from(&self.config);
         self.subscriber_with(db, settings)
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Acknowledger, Broker, BrokerError, Consumer, Delivery, Publication, Queue};
+use super::{Acknowledger, Broker, BrokerError, Consumer, DeadLetter, Delivery, Publication, Queue};
 use crate::key::Endpoint;
 
 /// Brokers that are shared by name within the process; they live as long as it does.
@@ -51,8 +51,8 @@ struct MemoryQueue {
     bindings: Vec<String>,
     /// Ordered by place, so that what is returned takes its old place.
     ready: VecDeque<Queued>,
-    /// Bodies that will not be delivered again.
-    dead: Vec<Bytes>,
+    /// What will not be delivered again.
+    dead: Vec<DeadLetter>,
 }
 
 #[derive(Clone)]
@@ -93,8 +93,8 @@ impl MemoryBroker {
         self.len(queue) == 0
     }
 
-    /// Bodies that were dead-lettered from a queue (by its own full name, not its dead letters'), oldest first.
-    pub fn dead_letters(&self, queue: &str) -> Vec<Bytes> {
+    /// The dead letters of a queue (by its own full name, not theirs), oldest first.
+    pub fn dead_letters(&self, queue: &str) -> Vec<DeadLetter> {
         self.state().queues.get(queue).map(|queue| queue.dead.clone()).unwrap_or_default()
     }
 
@@ -136,6 +136,10 @@ impl MemoryBroker {
 
 fn away() -> BrokerError {
     BrokerError::Connection { at: "memory".into(), reason: "it is away".into() }
+}
+
+fn undeclared(queue: &str) -> BrokerError {
+    BrokerError::Refused { at: "memory".into(), reason: format!("the queue {queue} was not declared") }
 }
 
 /// Whether a topic pattern takes a routing key: `*` stands for one word.
@@ -268,13 +272,21 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
+        let mut state = self.state();
+        state.check_reachable()?;
+        let name = queue.name();
+        let Some(declared) = state.queues.get_mut(&name) else { return Err(undeclared(&name)) };
+        declared.dead.push(letter);
+        Ok(())
+    }
+
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         let mut state = self.state();
         state.check_reachable()?;
         let name = queue.name();
         if !state.queues.contains_key(&name) {
-            let reason = format!("the queue {name} was not declared");
-            return Err(BrokerError::Refused { at: "memory".into(), reason });
+            return Err(undeclared(&name));
         }
         let id = state.next_count();
         // As AMQP has it, 0 is no limit.
@@ -361,10 +373,6 @@ impl MemoryAcknowledger {
 impl Acknowledger for MemoryAcknowledger {
     async fn ack(&self, tags: &[u64]) {
         self.settle(tags, |_, _| ());
-    }
-
-    async fn dead_letter(&self, tag: u64) {
-        self.settle(&[tag], |queue, queued| queue.dead.push(queued.body));
     }
 
     async fn requeue(&self, tags: &[u64]) {

@@ -146,14 +146,25 @@ impl std::fmt::Debug for Delivery {
     }
 }
 
+/// A message that could not be applied, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// As it came.
+    pub body: Bytes,
+    /// The AMQP `message_id`, where the body has one.
+    pub id: Option<Uuid>,
+    /// What the last attempt ended with, for people.
+    pub error: String,
+    /// How often it was tried; 0 when its body is no message.
+    pub attempts: u32,
+}
+
 /// Says what became of deliveries. When the connection that delivered them is lost, all of it is a no-op: the
 /// broker delivers them again.
 #[async_trait]
 pub trait Acknowledger: Send + Sync {
     /// Done: the broker forgets these deliveries.
     async fn ack(&self, tags: &[u64]);
-    /// Never to be delivered again: moves a delivery to the dead letters.
-    async fn dead_letter(&self, tag: u64);
     /// Back to the queue, for whoever comes next: how a stopping worker returns what it did not begin.
     async fn requeue(&self, tags: &[u64]);
 }
@@ -182,6 +193,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Declares a queue, its bindings and its dead letters; bindings that it has beyond those are removed by nobody here.
     async fn declare(&self, queue: &Queue) -> Result<(), BrokerError>;
+
+    /// Puts a message among the dead letters of a declared queue, and waits for the confirm. The delivery it came with is acknowledged
+    /// by the caller, after that.
+    async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError>;
 
     /// Consumes from a declared queue with at most `prefetch` unacknowledged deliveries.
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;

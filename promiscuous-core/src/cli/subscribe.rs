@@ -65,7 +65,7 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
         return Ok(ExitCode::SUCCESS);
     };
     let subscriber = Subscriber::new(
-        settings(&config),
+        SubscriberSettings::from(&config),
         subscriptions,
         connected.database,
         Arc::clone(&links.applied),
@@ -98,17 +98,6 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
         publisher.shut_down(Duration::from_secs(5)).await;
     }
     Ok(code)
-}
-
-fn settings(config: &Config) -> SubscriberSettings {
-    let mut settings = SubscriberSettings::new(&config.app);
-    settings.workers = config.workers;
-    settings.prefetch = config.prefetch;
-    settings.wait_timeout = config.recovery;
-    settings.clock_skew = config.clock_skew;
-    settings.consistency = if config.bareback { Consistency::None } else { Consistency::Causal };
-    settings.queue_kind = if config.classic_queue { QueueKind::Classic } else { QueueKind::Quorum };
-    settings
 }
 
 /// One line for each server that is away, all at once: nobody should have to find them one by one.

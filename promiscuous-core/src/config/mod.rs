@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::subscriber::OnDead;
 
 mod secret;
 
@@ -41,6 +42,11 @@ pub struct Settings {
     pub clock_skew: Option<f64>,
     /// Whether the queue is a classic one instead of a quorum queue. `PROMISCUOUS_CLASSIC_QUEUE`.
     pub classic_queue: Option<bool>,
+    /// How often a message is tried before it goes to the dead letters. `PROMISCUOUS_MAX_ATTEMPTS`; 25.
+    pub max_attempts: Option<u32>,
+    /// Whether those that wait for a dead letter go on without it (`skip`) or wait until it is retried (`block`).
+    /// `PROMISCUOUS_ON_DEAD`; `skip`.
+    pub on_dead: Option<OnDead>,
 }
 
 macro_rules! or_fields {
@@ -67,6 +73,8 @@ impl Settings {
             relaxed_schema,
             clock_skew,
             classic_queue,
+            max_attempts,
+            on_dead,
         )
     }
 
@@ -92,6 +100,8 @@ impl Settings {
             relaxed_schema: parsed(&get, "PROMISCUOUS_RELAXED_SCHEMA")?,
             clock_skew: parsed(&get, "PROMISCUOUS_CLOCK_SKEW")?,
             classic_queue: parsed(&get, "PROMISCUOUS_CLASSIC_QUEUE")?,
+            max_attempts: parsed(&get, "PROMISCUOUS_MAX_ATTEMPTS")?,
+            on_dead: parsed(&get, "PROMISCUOUS_ON_DEAD")?,
         })
     }
 
@@ -155,6 +165,8 @@ impl Settings {
             relaxed_schema: self.relaxed_schema.unwrap_or(false),
             clock_skew: seconds("clock_skew", self.clock_skew.unwrap_or(2.0))?,
             classic_queue: self.classic_queue.unwrap_or(false),
+            max_attempts: self.max_attempts.unwrap_or(25).max(1),
+            on_dead: self.on_dead.unwrap_or_default(),
         })
     }
 }
@@ -197,6 +209,10 @@ pub struct Config {
     pub clock_skew: Duration,
     /// Whether the queue is a classic one.
     pub classic_queue: bool,
+    /// How often a message is tried.
+    pub max_attempts: u32,
+    /// What becomes of those that wait for a dead letter.
+    pub on_dead: OnDead,
 }
 
 impl Config {

@@ -203,7 +203,7 @@ fn kind(error: &BatchError) -> Option<DatabaseErrorKind> {
 }
 
 /// Advances the store; waits for it when it is away, because what is not advanced must not be acknowledged.
-async fn advance(shared: &Shared, policy: &Policy, messages: &[Arc<Message>]) {
+pub(super) async fn advance(shared: &Shared, policy: &Policy, messages: &[Arc<Message>]) {
     fail::fail_point!("before_advance");
     let advances: Vec<Advance> = messages.iter().map(|m| policy.advance_of(m)).collect();
     let mut failures = 0;

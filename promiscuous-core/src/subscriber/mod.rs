@@ -11,6 +11,7 @@
 //! * `versions`: `promiscuous_versions`, the truth about what was applied
 //! * `parking`: blocked messages leave memory, and come back
 //! * `parked`: `promiscuous_parked`, where they are meanwhile
+//! * `dying`: what cannot be applied goes to the dead letters
 //! * `binding`: the queue's bindings and since when they hold
 
 mod applier;
@@ -18,6 +19,7 @@ pub(crate) mod backoff;
 mod batch;
 mod binding;
 mod blocked;
+mod dying;
 mod handle;
 mod held;
 mod parked;
@@ -28,4 +30,4 @@ mod versions;
 mod worker;
 
 pub use handle::Subscriber;
-pub use settings::{Status, SubscriberSettings};
+pub use settings::{OnDead, Status, SubscriberSettings, UnknownOnDead};

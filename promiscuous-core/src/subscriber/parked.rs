@@ -231,10 +231,6 @@ impl Acknowledger for Lot {
         }
     }
 
-    async fn dead_letter(&self, tag: u64) {
-        self.forget(&[tag]);
-    }
-
     async fn requeue(&self, tags: &[u64]) {
         self.forget(tags);
     }

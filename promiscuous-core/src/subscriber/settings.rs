@@ -1,9 +1,13 @@
 //! How a subscriber behaves, and what it tells of itself.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::scheduler::Consistency;
 use crate::broker::QueueKind;
+use crate::config::Config;
 
 /// How a subscriber behaves; the defaults suit production.
 #[derive(Clone)]
@@ -29,6 +33,10 @@ pub struct SubscriberSettings {
     pub clock_skew: Duration,
     /// Messages per database transaction at the most: 100.
     pub batch: usize,
+    /// How often a message is tried before it goes to the dead letters: 25, which takes some 16 minutes.
+    pub max_attempts: u32,
+    /// What becomes of those that wait for a dead letter.
+    pub on_dead: OnDead,
     /// The first pause before a failed message is tried again; it doubles each time: 100 ms.
     pub retry_first: Duration,
     /// The longest such pause: 60 s.
@@ -48,11 +56,60 @@ impl SubscriberSettings {
             queue_kind: QueueKind::Quorum,
             clock_skew: Duration::from_secs(2),
             batch: 100,
+            max_attempts: 25,
+            on_dead: OnDead::Skip,
             retry_first: Duration::from_millis(100),
             retry_longest: Duration::from_secs(60),
         }
     }
 }
+
+impl From<&Config> for SubscriberSettings {
+    fn from(config: &Config) -> Self {
+        let mut settings = Self::new(&config.app);
+        settings.workers = config.workers;
+        settings.prefetch = config.prefetch;
+        settings.wait_timeout = config.recovery;
+        settings.clock_skew = config.clock_skew;
+        settings.max_attempts = config.max_attempts;
+        settings.on_dead = config.on_dead;
+        if config.bareback {
+            settings.consistency = Consistency::None;
+        }
+        if config.classic_queue {
+            settings.queue_kind = QueueKind::Classic;
+        }
+        settings
+    }
+}
+
+/// What becomes of the messages that wait for one that went to the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDead {
+    /// They go on without it.
+    #[default]
+    Skip,
+    /// They wait until it is retried.
+    Block,
+}
+
+impl FromStr for OnDead {
+    type Err = UnknownOnDead;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOnDead> {
+        match text {
+            "skip" => Ok(Self::Skip),
+            "block" => Ok(Self::Block),
+            _ => Err(UnknownOnDead),
+        }
+    }
+}
+
+/// Neither `skip` nor `block`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write `skip` or `block`")]
+pub struct UnknownOnDead;
 
 /// What a running subscriber is doing, for health checks and tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,4 +125,6 @@ pub struct Status {
     pub failing: usize,
     /// Messages applied since the start.
     pub applied: u64,
+    /// Messages that went to the dead letters since the start.
+    pub dead: u64,
 }

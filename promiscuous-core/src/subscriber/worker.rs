@@ -15,7 +15,7 @@ use super::held::{ByConnection, Held};
 use super::parking::ParkingState;
 use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
 use super::settings::Status;
-use crate::broker::{BrokerError, Consumer, Delivery, Queue};
+use crate::broker::{BrokerError, Consumer, DeadLetter, Delivery, Queue};
 use crate::clock;
 use crate::dependency::Version;
 use crate::error::Error;
@@ -32,9 +32,9 @@ const LOADS: usize = 2;
 
 pub(super) struct Worker {
     pub(super) subscriber: Subscriber,
-    policy: Arc<Policy>,
+    pub(super) policy: Arc<Policy>,
     pub(super) scheduler: Scheduler,
-    queue: Queue,
+    pub(super) queue: Queue,
     pub(super) held: HashMap<Sequence, Held>,
     pub(super) batches: JoinSet<Outcome>,
     /// What each running batch consists of, in case it panics.
@@ -45,6 +45,8 @@ pub(super) struct Worker {
     pub(super) generations: JoinSet<Vec<(Key, Version)>>,
     /// How often blocked messages were looked at.
     pub(super) looks: u64,
+    /// On their way to the dead letters.
+    pub(super) dying: JoinSet<Sequence>,
     /// Blocked messages that are not in memory, and those of them that are back.
     pub(super) parked: ParkingState,
 }
@@ -64,6 +66,7 @@ impl Worker {
             retries: BTreeSet::new(),
             generations: JoinSet::new(),
             looks: 0,
+            dying: JoinSet::new(),
             parked,
         }
     }
@@ -100,6 +103,7 @@ impl Worker {
                 Some(Ok(generations)) = self.generations.join_next(), if !self.generations.is_empty() => {
                     self.give_up_what_is_over(&generations);
                 }
+                Some(Ok(sequence)) = self.dying.join_next(), if !self.dying.is_empty() => self.is_dead(sequence).await,
                 event = self.parked.next() => self.parking_event(event).await,
                 () = sleep_until(parks_at), if parks_at.is_some() => self.start_parking(),
                 announced = announcements.recv() => match announced {
@@ -174,7 +178,12 @@ impl Worker {
                     error = %crate::error::chain(&error), bytes = delivery.body.len(),
                     "a body that is no message goes to the dead letters"
                 );
-                delivery.acknowledger.dead_letter(delivery.tag).await;
+                let letter =
+                    DeadLetter { body: delivery.body.clone(), id: None, error: error.to_string(), attempts: 0 };
+                // Not in a task: such bodies are few, and the order does not matter to them. A broker that is away delivers it again.
+                if self.subscriber.broker.bury(&self.queue, letter).await.is_ok() {
+                    delivery.acknowledger.ack(&[delivery.tag]).await;
+                }
                 return;
             }
         };
@@ -257,6 +266,12 @@ impl Worker {
             return;
         }
         held.failures += 1;
+        if held.failures >= self.subscriber.settings.max_attempts {
+            tracing::error!(?id, %error, attempts = held.failures, "a message failed for the last time: it goes to the dead letters");
+            self.scheduler.failed(sequence);
+            self.dies(sequence, error);
+            return;
+        }
         let pause = self.subscriber.shared.retry.pause(held.failures);
         tracing::error!(?id, %error, attempt = held.failures, ?pause, "a message failed and is tried again");
         self.scheduler.failed(sequence);
@@ -330,7 +345,7 @@ impl Worker {
         let blocked = self.scheduler.blocked_len();
         ::metrics::gauge!(metrics::BLOCKED).set(blocked as f64);
         self.subscriber.status.send_if_modified(|status| {
-            let now = Status { consuming, held, blocked, failing, applied: status.applied };
+            let now = Status { consuming, held, blocked, failing, ..*status };
             let changed = *status != now;
             *status = now;
             changed

@@ -5,9 +5,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lapin::types::AMQPValue;
 use promiscuous_core::broker::memory::MemoryBroker;
 use promiscuous_core::broker::rabbitmq::RabbitMq;
-use promiscuous_core::broker::{Broker, BrokerError, Consumer, Delivery, Publication, Queue, QueueKind};
+use promiscuous_core::broker::{
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, Publication, Queue, QueueKind,
+};
 use promiscuous_core::key::Endpoint;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,8 +26,8 @@ const A_MOMENT: Duration = Duration::from_millis(200);
 /// What a test asks of a broker besides the trait.
 trait TestBroker: Broker + Clone {
     fn fresh() -> Self;
-    /// Takes the bodies out of a queue's dead letters, once there are that many.
-    fn dead_letters(&self, queue: &Queue, count: usize) -> impl Future<Output = Vec<String>> + Send;
+    /// Takes a queue's dead letters out, once there are that many.
+    fn dead_letters(&self, queue: &Queue, count: usize) -> impl Future<Output = Vec<DeadLetter>> + Send;
 }
 
 impl TestBroker for MemoryBroker {
@@ -32,8 +35,8 @@ impl TestBroker for MemoryBroker {
         MemoryBroker::new()
     }
 
-    async fn dead_letters(&self, queue: &Queue, _count: usize) -> Vec<String> {
-        self.dead_letters(&queue.name()).iter().map(text).collect()
+    async fn dead_letters(&self, queue: &Queue, _count: usize) -> Vec<DeadLetter> {
+        self.dead_letters(&queue.name())
     }
 }
 
@@ -53,20 +56,37 @@ impl TestBroker for RabbitMq {
         RabbitMq::new(&amqp_url()).unwrap()
     }
 
-    async fn dead_letters(&self, queue: &Queue, count: usize) -> Vec<String> {
+    async fn dead_letters(&self, queue: &Queue, count: usize) -> Vec<DeadLetter> {
         let channel = amqp_channel().await;
         let options = lapin::options::BasicGetOptions { no_ack: true };
-        let mut bodies = Vec::new();
+        let mut letters = Vec::new();
         let all = async {
-            while bodies.len() < count {
+            while letters.len() < count {
                 match channel.basic_get(queue.dead_letters().into(), options).await.unwrap() {
-                    Some(message) => bodies.push(String::from_utf8_lossy(&message.data).into_owned()),
+                    Some(message) => letters.push(read_letter(&message)),
                     None => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
         };
         tokio::time::timeout(SOON, all).await.expect("not enough dead letters");
-        bodies
+        letters
+    }
+}
+
+/// What RabbitMQ says of a dead letter.
+fn read_letter(message: &lapin::message::BasicGetMessage) -> DeadLetter {
+    let headers = message.properties.headers().as_ref().expect("a dead letter says why");
+    let header = |name: &str| headers.inner().get(name).unwrap_or_else(|| panic!("no header {name}"));
+    let AMQPValue::LongString(error) = header("promiscuous-error") else { panic!("the error is no text") };
+    let AMQPValue::LongLongInt(attempts) = header("promiscuous-attempts") else {
+        panic!("the attempts are no number")
+    };
+    let id = message.properties.message_id().as_ref();
+    DeadLetter {
+        body: Bytes::from(message.data.clone()),
+        id: id.map(|id| Uuid::parse_str(id.as_str()).unwrap()),
+        error: error.to_string(),
+        attempts: u32::try_from(*attempts).unwrap(),
     }
 }
 
@@ -93,7 +113,8 @@ conformance! {
     requeued_deliveries_come_again
     a_stopped_consumer_s_deliveries_stay_acknowledgeable
     settling_a_delivery_twice_does_no_harm
-    dead_letters_are_kept_aside
+    dead_letters_are_kept_aside_with_what_is_known_of_them
+    an_endless_error_is_cut
     two_consumers_share_a_queue
     declaring_again_adds_bindings
     a_classic_queue_works_too
@@ -346,7 +367,6 @@ async fn settling_a_delivery_twice_does_no_harm(broker: impl TestBroker) {
 
     first.acknowledger.ack(&[first.tag, first.tag]).await;
     first.acknowledger.requeue(&[first.tag]).await;
-    first.acknowledger.dead_letter(first.tag).await;
     first.acknowledger.ack(&[first.tag + 1_000]).await;
 
     let second = next(&mut consumer).await;
@@ -355,18 +375,33 @@ async fn settling_a_delivery_twice_does_no_harm(broker: impl TestBroker) {
     assert_silent(&mut consumer).await;
 }
 
-async fn dead_letters_are_kept_aside(broker: impl TestBroker) {
+/// A letter about a delivery.
+fn letter(body: &str) -> DeadLetter {
+    let error = "it does not fit: ßé\u{1F600}".to_owned();
+    DeadLetter { body: Bytes::from(body.to_owned()), id: Some(Uuid::now_v7()), error, attempts: 25 }
+}
+
+async fn dead_letters_are_kept_aside_with_what_is_known_of_them(broker: impl TestBroker) {
     let (queue, to) = one_queue(&broker).await;
     publish_numbers(&broker, &to, 3).await;
     let mut consumer = broker.consume(&queue, 10).await.unwrap();
     let held = next_many(&mut consumer, 3).await;
 
-    held[1].acknowledger.dead_letter(held[1].tag).await;
-    ack(&held[..1]).await;
-    ack(&held[2..]).await;
+    let known = letter("1");
+    let unknown = DeadLetter { id: None, attempts: 0, ..letter("no message") };
+    broker.bury(&queue, known.clone()).await.unwrap();
+    broker.bury(&queue, unknown.clone()).await.unwrap();
+    ack(&held).await;
 
-    assert_eq!(broker.dead_letters(&queue, 1).await, ["1"]);
+    assert_eq!(broker.dead_letters(&queue, 2).await, [known, unknown]);
     assert_silent(&mut consumer).await;
+}
+
+async fn an_endless_error_is_cut(broker: impl TestBroker) {
+    let (queue, _) = one_queue(&broker).await;
+    broker.bury(&queue, DeadLetter { error: "é".repeat(300_000), ..letter("1") }).await.unwrap();
+    let buried = broker.dead_letters(&queue, 1).await;
+    assert!(buried[0].error.starts_with("éé"));
 }
 
 async fn two_consumers_share_a_queue(broker: impl TestBroker) {
@@ -405,8 +440,9 @@ async fn a_classic_queue_works_too(broker: impl TestBroker) {
 
     let mut consumer = broker.consume(&queue, 10).await.unwrap();
     let held = next_many(&mut consumer, 2).await;
-    held[0].acknowledger.dead_letter(held[0].tag).await;
-    assert_eq!(broker.dead_letters(&queue, 1).await, ["0"]);
+    broker.bury(&queue, letter("0")).await.unwrap();
+    ack(&held).await;
+    assert_eq!(text(&broker.dead_letters(&queue, 1).await[0].body), "0");
 }
 
 async fn an_undeclared_queue_is_refused(broker: impl TestBroker) {

@@ -7,6 +7,7 @@ mod column_types;
 mod conduct;
 mod conformance;
 mod core_tables;
+mod dead_letters;
 mod harness;
 mod losses;
 mod observed;

@@ -16,7 +16,7 @@ use crate::replica::{Kind, Pair, Replica, SOON, count};
 const FIRST: u64 = 4_000_000_000_000_000;
 
 /// A deposit that follows the one before it; the first one has none before it.
-fn deposit(id: u64, number: u64, amount: i64) -> Publication {
+pub fn deposit(id: u64, number: u64, amount: i64) -> Publication {
     let previous = (number > 0).then(|| FIRST + number - 1);
     let operation = json!({
         "operation": "update", "endpoint": "shop/deposit", "types": ["Deposit"], "id": id.to_string(),

@@ -119,11 +119,6 @@ impl RabbitAcknowledger {
             }
         }
     }
-
-    async fn nack(&self, tags: &[u64], requeue: bool) {
-        let options = BasicNackOptions { multiple: false, requeue };
-        Self::send(self.settle(tags).into_iter().map(|tag| self.channel.basic_nack(tag, options))).await;
-    }
 }
 
 #[async_trait]
@@ -133,11 +128,8 @@ impl Acknowledger for RabbitAcknowledger {
         Self::send(self.settle(tags).into_iter().map(|tag| self.channel.basic_ack(tag, options))).await;
     }
 
-    async fn dead_letter(&self, tag: u64) {
-        self.nack(&[tag], false).await;
-    }
-
     async fn requeue(&self, tags: &[u64]) {
-        self.nack(tags, true).await;
+        let options = BasicNackOptions { multiple: false, requeue: true };
+        Self::send(self.settle(tags).into_iter().map(|tag| self.channel.basic_nack(tag, options))).await;
     }
 }

@@ -20,7 +20,7 @@ use lapin::{Channel, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Broker, BrokerError, Consumer, Publication, Queue};
+use super::{Broker, BrokerError, Consumer, DeadLetter, Publication, Queue};
 use crate::key::Endpoint;
 use connection::Link;
 
@@ -99,6 +99,10 @@ impl Broker for RabbitMq {
 
     async fn declare(&self, queue: &Queue) -> Result<(), BrokerError> {
         topology::declare(self, queue).await
+    }
+
+    async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
+        publishing::bury(self, queue, letter).await
     }
 
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {

@@ -1,0 +1,91 @@
+//! What cannot be applied goes to the dead letters, with why (section 7 of the protocol).
+//!
+//! First it is put there, then its versions are consumed like those of a dummy, so that its successors go on (unless they are to
+//! wait), and then its delivery is acknowledged: whoever dies in between leaves it in the queue, and it dies once more.
+
+use std::sync::Arc;
+
+use super::applier;
+use super::batch::{self, Shared};
+use super::scheduler::{Policy, Sequence};
+use super::settings::OnDead;
+use super::worker::Worker;
+use crate::broker::{Broker, DeadLetter, Queue};
+use crate::error::chain;
+use crate::message::Message;
+use crate::metrics;
+
+/// A message on its way to the dead letters.
+pub(super) struct Dying {
+    sequence: Sequence,
+    message: Arc<Message>,
+    letter: DeadLetter,
+}
+
+impl Worker {
+    /// A message has failed for the last time.
+    pub(super) fn dies(&mut self, sequence: Sequence, error: &str) {
+        let (Some(message), Some(held)) = (self.scheduler.message(sequence), self.held.get(&sequence)) else {
+            return;
+        };
+        let letter = DeadLetter {
+            body: held.delivery.body.clone(),
+            id: Some(message.id),
+            error: error.to_owned(),
+            attempts: held.failures,
+        };
+        let dying = Dying { sequence, message: Arc::clone(message), letter };
+        let (shared, policy) = (Arc::clone(&self.subscriber.shared), Arc::clone(&self.policy));
+        let (broker, queue) = (Arc::clone(&self.subscriber.broker), self.queue.clone());
+        let on_dead = self.subscriber.settings.on_dead;
+        self.dying.spawn(die(shared, policy, broker, queue, on_dead, dying));
+    }
+
+    /// A message is among the dead letters.
+    pub(super) async fn is_dead(&mut self, sequence: Sequence) {
+        ::metrics::counter!(metrics::DEAD).increment(1);
+        self.subscriber.status.send_modify(|status| status.dead += 1);
+        // Unless its connection was lost: then it comes, and dies, again.
+        if let Some(held) = self.held.remove(&sequence) {
+            self.parked.left(sequence);
+            held.delivery.acknowledger.ack(&[held.delivery.tag]).await;
+        }
+        match self.subscriber.settings.on_dead {
+            OnDead::Skip => self.scheduler.applied(&[sequence]),
+            OnDead::Block => self.scheduler.forget(sequence),
+        }
+    }
+}
+
+/// Waits for servers that are away.
+async fn die(
+    shared: Arc<Shared>,
+    policy: Arc<Policy>,
+    broker: Arc<dyn Broker>,
+    queue: Queue,
+    on_dead: OnDead,
+    dying: Dying,
+) -> Sequence {
+    let Dying { sequence, message, letter } = dying;
+    let mut failures = 0;
+    while let Err(error) = broker.bury(&queue, letter.clone()).await {
+        failures += 1;
+        if failures == 1 {
+            tracing::warn!(%error, "a message cannot be put among the dead letters; trying again");
+        }
+        tokio::time::sleep(shared.retry.pause(failures)).await;
+    }
+    if on_dead == OnDead::Skip {
+        let dummy = [Arc::new(Message { operations: Vec::new(), ..Message::clone(&message) })];
+        let mut failures = 0;
+        while let Err(error) = applier::apply(shared.database.as_ref(), &shared.subscriptions, &dummy).await {
+            failures += 1;
+            if failures == 1 {
+                tracing::warn!(error = %chain(&error), "a dead letter's versions cannot be consumed; trying again");
+            }
+            tokio::time::sleep(shared.retry.pause(failures)).await;
+        }
+        batch::advance(&shared, &policy, &dummy).await;
+    }
+    sequence
+}
