@@ -7,13 +7,11 @@ use std::time::Duration;
 use diesel::r2d2::Pool;
 use promiscuous_core::apply::ApplyOptions;
 use promiscuous_core::blocking::Bridge;
-use promiscuous_core::broker::QueueKind;
 use promiscuous_core::config::{Config, SecretUrl};
 use promiscuous_core::database::Database;
 use promiscuous_core::error::Error;
 use promiscuous_core::links::Links;
 use promiscuous_core::publisher::Publisher;
-use promiscuous_core::subscriber::scheduler::Consistency;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
 use promiscuous_core::unseen::unseen_writers;
 

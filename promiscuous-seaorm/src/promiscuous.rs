@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use promiscuous_core::broker::QueueKind;
 use promiscuous_core::config::Config;
 use promiscuous_core::database::{Database, Sql};
 use promiscuous_core::error::Error;
 use promiscuous_core::links::Links;
 use promiscuous_core::publisher::{Publisher, PublisherSettings};
 use promiscuous_core::schema::create_tables;
-use promiscuous_core::subscriber::scheduler::Consistency;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
 use promiscuous_core::unseen::unseen_writers;
 use sea_orm::DatabaseConnection;

@@ -7,11 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{App, connect, signals::Stop};
-use crate::broker::QueueKind;
 use crate::config::{Config, Settings};
 use crate::error::Error;
 use crate::links::Links;
-use crate::subscriber::scheduler::Consistency;
 use crate::subscriber::{Subscriber, SubscriberSettings};
 use crate::version_store::StoreError;
 

@@ -178,8 +178,12 @@ impl Worker {
                     error = %crate::error::chain(&error), bytes = delivery.body.len(),
                     "a body that is no message goes to the dead letters"
                 );
-                let letter =
-                    DeadLetter { body: delivery.body.clone(), id: None, error: error.to_string(), attempts: 0 };
+                let letter = DeadLetter {
+                    body: delivery.body.clone(),
+                    id: None,
+                    error: error.to_string(),
+                    attempts: 0,
+                };
                 // Not in a task: such bodies are few, and the order does not matter to them. A broker that is away delivers it again.
                 if self.subscriber.broker.bury(&self.queue, letter).await.is_ok() {
                     delivery.acknowledger.ack(&[delivery.tag]).await;

@@ -130,10 +130,9 @@ async fn bury_on(
             let reason = format!("there is no queue {}", queue.dead_letters());
             Err(BrokerError::Connection { at: at.to_owned(), reason })
         }
-        Confirmation::Nack(_) => Err(BrokerError::Connection {
-            at: at.to_owned(),
-            reason: "it did not take a dead letter".into(),
-        }),
+        Confirmation::Nack(_) => {
+            Err(BrokerError::Connection { at: at.to_owned(), reason: "it did not take a dead letter".into() })
+        }
         Confirmation::NotRequested => Err(broker.link().lost(&"it is not in confirm mode")),
     }
 }
