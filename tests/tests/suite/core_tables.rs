@@ -182,8 +182,7 @@ fn crafted(generation: u64, version: u64, amount: Option<i64>) -> Publication {
 async fn a_dummy_of_a_new_chain_does_not_hide_an_older_write(kind: Kind) {
     // given
     let mut replica = bank(Kind::Sqlite, kind).start().await;
-    let mut applied = 0;
-    for (generation, version, amount, total) in [
+    let steps = [
         // when: the dummy, and then what it has overtaken
         (2, 50, None, None),
         (1, 100, Some(10), Some(10)),
@@ -193,10 +192,10 @@ async fn a_dummy_of_a_new_chain_does_not_hide_an_older_write(kind: Kind) {
         // and what follows is
         (2, 51, Some(5), Some(15)),
         (2, 50, Some(2_000), Some(15)),
-    ] {
+    ];
+    for (applied, (generation, version, amount, total)) in (1..).zip(steps) {
         let published = replica.broker.publish(vec![crafted(generation, version, amount)]).await;
         published.into_iter().for_each(Result::unwrap);
-        applied += 1;
         let settled = replica.status.wait_for(|status| status.applied >= applied && status.held == 0);
         tokio::time::timeout(SOON, settled).await.expect("it was not applied").unwrap();
         assert_eq!(totals(&replica).await.first().copied(), total, "{generation}.{version}");
