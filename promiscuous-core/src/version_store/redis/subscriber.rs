@@ -15,6 +15,9 @@ use crate::version_store::{
     Advance, Announcement, Applied, AppliedStore, CacheId, Loaded, NOTHING, Ordinals, StoreError,
 };
 
+/// How often a cache is made anew in one load: once, unless processes do not agree which server they use.
+const CACHE_TRIES: u32 = 5;
+
 /// Ordinals beyond a gap that are loaded at the most. More than that only delay a waiting message until the gap
 /// closes, which is announced.
 const MAX_BEYOND: usize = 10_000;
@@ -154,7 +157,7 @@ impl AppliedStore for RedisStore {
         for key in keys {
             pipeline.cmd("HGETALL").arg(self.sub(key));
         }
-        loop {
+        for _ in 0..CACHE_TRIES {
             let (answers, run_id): (Vec<Value>, _) = self.link().query_and_run(&pipeline).await?;
             let mut answers = answers.into_iter();
             let first = answers.next().ok_or_else(|| unexpected("no answer to HMGET"))?;
@@ -175,6 +178,9 @@ impl AppliedStore for RedisStore {
             let applied = applied.collect::<Result<_, _>>()?;
             return Ok(Loaded { cache: CacheId(id), applied });
         }
+        Err(unexpected(
+            "connections lead to different servers, whose caches take turns: use one Redis for all of an app",
+        ))
     }
 
     async fn rebuild(
