@@ -101,7 +101,9 @@ impl Settings {
             clock_skew: parsed(&get, "PROMISCUOUS_CLOCK_SKEW")?,
             classic_queue: parsed(&get, "PROMISCUOUS_CLASSIC_QUEUE")?,
             max_attempts: parsed(&get, "PROMISCUOUS_MAX_ATTEMPTS")?,
-            on_dead: parsed(&get, "PROMISCUOUS_ON_DEAD")?,
+            on_dead: get("PROMISCUOUS_ON_DEAD").map(|text| text.trim().parse()).transpose().map_err(
+                |error| Error::Configuration(format!("PROMISCUOUS_ON_DEAD makes no sense: {error}")),
+            )?,
         })
     }
 
@@ -260,6 +262,12 @@ mod tests {
         let text = wrong.unwrap_err().to_string();
         assert!(text.contains("PROMISCUOUS_PREFETCH") && !text.contains("s3cret"), "{text}");
         assert!(Settings::default().resolve().unwrap_err().to_string().contains("PROMISCUOUS_APP"));
+        let wrong =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_ON_DEAD").then(|| "perhaps".to_owned()));
+        assert!(wrong.unwrap_err().to_string().contains("write `skip` or `block`"));
+        let block =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_ON_DEAD").then(|| "block".to_owned()));
+        assert_eq!(block.unwrap().on_dead, Some(OnDead::Block));
         let slash = Settings { app: Some("a/b".into()), ..Settings::default() };
         assert!(slash.resolve().is_err());
     }

@@ -10,7 +10,7 @@ use super::batch::{self, Shared};
 use super::scheduler::{Policy, Sequence};
 use super::settings::OnDead;
 use super::worker::Worker;
-use crate::broker::{Broker, DeadLetter, Queue};
+use crate::broker::{Broker, DeadLetter, Delivery, Queue};
 use crate::error::chain;
 use crate::message::Message;
 use crate::metrics;
@@ -41,8 +41,21 @@ impl Worker {
         self.dying.spawn(die(shared, policy, broker, queue, on_dead, dying));
     }
 
+    /// A body that is no message: nothing waits for it, and nothing is known of it but its delivery.
+    pub(super) fn is_poison(&mut self, delivery: Delivery, error: &str) {
+        let letter = DeadLetter { body: delivery.body, id: None, error: error.to_owned(), attempts: 0 };
+        let shared = Arc::clone(&self.subscriber.shared);
+        let (broker, queue) = (Arc::clone(&self.subscriber.broker), self.queue.clone());
+        self.dying.spawn(async move {
+            bury(&shared, broker.as_ref(), &queue, letter).await;
+            delivery.acknowledger.ack(&[delivery.tag]).await;
+            None
+        });
+    }
+
     /// A message is among the dead letters.
-    pub(super) async fn is_dead(&mut self, sequence: Sequence) {
+    pub(super) async fn is_dead(&mut self, sequence: Option<Sequence>) {
+        let Some(sequence) = sequence else { return };
         ::metrics::counter!(metrics::DEAD).increment(1);
         self.subscriber.status.send_modify(|status| status.dead += 1);
         // Unless its connection was lost: then it comes, and dies, again.
@@ -65,16 +78,9 @@ async fn die(
     queue: Queue,
     on_dead: OnDead,
     dying: Dying,
-) -> Sequence {
+) -> Option<Sequence> {
     let Dying { sequence, message, letter } = dying;
-    let mut failures = 0;
-    while let Err(error) = broker.bury(&queue, letter.clone()).await {
-        failures += 1;
-        if failures == 1 {
-            tracing::warn!(%error, "a message cannot be put among the dead letters; trying again");
-        }
-        tokio::time::sleep(shared.retry.pause(failures)).await;
-    }
+    bury(&shared, broker.as_ref(), &queue, letter).await;
     if on_dead == OnDead::Skip {
         let dummy = [Arc::new(Message { operations: Vec::new(), ..Message::clone(&message) })];
         let mut failures = 0;
@@ -87,5 +93,16 @@ async fn die(
         }
         batch::advance(&shared, &policy, &dummy).await;
     }
-    sequence
+    Some(sequence)
+}
+
+async fn bury(shared: &Shared, broker: &dyn Broker, queue: &Queue, letter: DeadLetter) {
+    let mut failures = 0;
+    while let Err(error) = broker.bury(queue, letter.clone()).await {
+        failures += 1;
+        if failures == 1 {
+            tracing::warn!(%error, "a message cannot be put among the dead letters; trying again");
+        }
+        tokio::time::sleep(shared.retry.pause(failures)).await;
+    }
 }

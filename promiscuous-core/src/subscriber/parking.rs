@@ -34,8 +34,8 @@ const BACK_AT_LEAST: usize = 16;
 /// Keys that are asked for at once: beyond, all are.
 const KEYS: usize = 500;
 
-/// Messages that are given up at once: those that follow from them come back by themselves.
-const GIVEN_UP: usize = 10;
+/// Messages that wait for a generation that is over and are looked at together: those that follow from them come back by themselves.
+const OVER: usize = 100;
 
 /// What a worker knows of parked messages.
 pub(super) struct ParkingState {
@@ -204,8 +204,8 @@ impl Worker {
         let before = |wait: Duration| now.saturating_sub(clock::duration_millis(wait));
         let mut looks = Vec::new();
         if std::mem::take(&mut state.late) {
-            looks.push((Look::Over(before(settings.lost_after)), GIVEN_UP));
-            looks.extend(settings.wait_timeout.map(|timeout| (Look::Since(before(timeout)), GIVEN_UP)));
+            looks.push((Look::Over(before(settings.lost_after)), OVER));
+            looks.extend(settings.wait_timeout.map(|timeout| (Look::Since(before(timeout)), limit)));
         }
         if std::mem::take(&mut state.all) {
             state.keys.clear();

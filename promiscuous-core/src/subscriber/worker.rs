@@ -15,7 +15,7 @@ use super::held::{ByConnection, Held};
 use super::parking::ParkingState;
 use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
 use super::settings::Status;
-use crate::broker::{BrokerError, Consumer, DeadLetter, Delivery, Queue};
+use crate::broker::{BrokerError, Consumer, Delivery, Queue};
 use crate::clock;
 use crate::dependency::Version;
 use crate::error::Error;
@@ -46,7 +46,7 @@ pub(super) struct Worker {
     /// How often blocked messages were looked at.
     pub(super) looks: u64,
     /// On their way to the dead letters.
-    pub(super) dying: JoinSet<Sequence>,
+    pub(super) dying: JoinSet<Option<Sequence>>,
     /// Blocked messages that are not in memory, and those of them that are back.
     pub(super) parked: ParkingState,
 }
@@ -178,16 +178,7 @@ impl Worker {
                     error = %crate::error::chain(&error), bytes = delivery.body.len(),
                     "a body that is no message goes to the dead letters"
                 );
-                let letter = DeadLetter {
-                    body: delivery.body.clone(),
-                    id: None,
-                    error: error.to_string(),
-                    attempts: 0,
-                };
-                // Not in a task: such bodies are few, and the order does not matter to them. A broker that is away delivers it again.
-                if self.subscriber.broker.bury(&self.queue, letter).await.is_ok() {
-                    delivery.acknowledger.ack(&[delivery.tag]).await;
-                }
+                self.is_poison(delivery, &error.to_string());
                 return;
             }
         };

@@ -125,6 +125,27 @@ async fn whoever_has_waited_long_enough_is_given_up_in_the_database_too(kind: Ki
     until_parked(&replica, 0).await;
 }
 
+async fn what_waits_for_a_generation_that_is_over_is_given_up_in_the_database_too(kind: Kind) {
+    // given a message that waits for a version which was lost with the publisher's Redis, and is parked
+    let lost = |settings: &mut SubscriberSettings| {
+        settings.prefetch = 1;
+        settings.lost_after = Duration::from_millis(100);
+    };
+    let replica = holding(kind, lost).start().await;
+    publish(&replica, vec![deposit(1, 1, 5)]).await;
+    until_parked(&replica, 1).await;
+    // when the publisher announces its next generation
+    let write = json!({ "key": "shop/deposit/%%", "version": FIRST, "previous": null, "readers": {} });
+    let announcement = json!({
+        "id": Uuid::now_v7(), "app": "shop", "timestamp": 0, "generation": 2, "operations": [],
+        "dependencies": { "write": [write], "read": [] },
+    });
+    publish(&replica, vec![publication(announcement.to_string().as_bytes())]).await;
+    // then
+    until_totals(&replica, &[5]).await;
+    until_parked(&replica, 0).await;
+}
+
 macro_rules! on_each {
     ($($name:ident)*) => {
         mod postgres {
@@ -144,4 +165,5 @@ on_each! {
     what_waits_for_a_late_cause_is_not_in_memory
     another_process_goes_on_with_what_was_parked
     whoever_has_waited_long_enough_is_given_up_in_the_database_too
+    what_waits_for_a_generation_that_is_over_is_given_up_in_the_database_too
 }
