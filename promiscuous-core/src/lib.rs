@@ -49,7 +49,7 @@
 //! * [`blocking`]: the same for callers without `async`;
 //! * [`database`], [`schema`], [`unseen`]: the app's database as an adapter offers it, the protocol's own tables, and writers that no adapter can see.
 //!
-//! Around them: [`config`], [`error`], [`metrics`], `cli` (the `promiscuous` command) and `tower` (a context for each request).
+//! Around them: [`config`], [`error`], [`notice`], [`metrics`], [`health`], `cli` (the `promiscuous` command) and `tower` (a context for each request).
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -66,11 +66,13 @@ pub mod context;
 pub mod database;
 pub mod dependency;
 pub mod error;
+pub mod health;
 pub mod key;
 pub mod links;
 pub mod message;
 pub mod metrics;
 pub mod naming;
+pub mod notice;
 pub mod operation;
 pub mod publisher;
 pub mod registry;

@@ -18,8 +18,11 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
     // `last_insert_rowid()` says, which an app may ask after its own INSERT.
     let unnoticed = if dialect == Dialect::Sqlite { " WITHOUT ROWID" } else { "" };
     // MySQL has no CREATE INDEX IF NOT EXISTS.
-    let parked_index =
-        if dialect == Dialect::Mysql { ", INDEX promiscuous_parked_waits_for (waits_for)" } else { "" };
+    let parked_index = if dialect == Dialect::Mysql {
+        ", INDEX promiscuous_parked_waits_for (waits_for), INDEX promiscuous_parked_arrived_at (arrived_at)"
+    } else {
+        ""
+    };
     let mut statements = vec![
         format!(
             "CREATE TABLE IF NOT EXISTS promiscuous_meta (\
@@ -69,6 +72,10 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
     if dialect != Dialect::Mysql {
         statements.push(
             "CREATE INDEX IF NOT EXISTS promiscuous_parked_waits_for ON promiscuous_parked (waits_for)"
+                .to_owned(),
+        );
+        statements.push(
+            "CREATE INDEX IF NOT EXISTS promiscuous_parked_arrived_at ON promiscuous_parked (arrived_at)"
                 .to_owned(),
         );
     }

@@ -136,6 +136,7 @@ impl PromiscuousTransaction {
             bumped.failed();
             return Err(error);
         }
+        fail::fail_point!("after_outbox_insert");
         match commit(inner, turn).await {
             Ok(()) => {
                 bumped.committed();

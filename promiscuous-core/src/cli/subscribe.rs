@@ -9,6 +9,7 @@ use clap::Args;
 use super::{App, connect, signals::Stop};
 use crate::config::{Config, Settings};
 use crate::error::Error;
+use crate::health::{self, Health};
 use crate::links::Links;
 use crate::subscriber::{Subscriber, SubscriberSettings};
 use crate::version_store::StoreError;
@@ -31,6 +32,9 @@ pub(super) struct Options {
     /// No ordering, errors swallowed. Development only.
     #[arg(long)]
     bareback: bool,
+    /// Answer /healthz and /readyz at this address: 127.0.0.1:9100, say.
+    #[arg(long, value_name = "ADDRESS")]
+    health: Option<String>,
     /// Pass over attributes that a message lacks.
     #[arg(long)]
     relaxed_schema: bool,
@@ -42,6 +46,7 @@ impl Options {
             workers: self.workers,
             prefetch: self.prefetch,
             recovery: self.recovery,
+            health: self.health.clone(),
             bareback: self.bareback.then_some(true),
             relaxed_schema: self.relaxed_schema.then_some(true),
             ..flags
@@ -74,6 +79,13 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
     if config.bareback {
         tracing::warn!("--bareback: nothing is ordered and errors are swallowed; for development only");
     }
+    if let Some(address) = &config.health {
+        let health = match &connected.publisher {
+            Some(publisher) => subscriber.health().and(&publisher.health()),
+            None => subscriber.health(),
+        };
+        answer_probes(address, health).await?;
+    }
     let mut status = subscriber.status();
     tokio::spawn(async move {
         // Whoever starts services in order waits for this line: from here on nothing that is published is missed.
@@ -96,6 +108,19 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
         publisher.shut_down(Duration::from_secs(5)).await;
     }
     Ok(code)
+}
+
+async fn answer_probes(address: &str, health: Health) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Error::Configuration(format!(
+            "health probes cannot be answered at `{address}`: {error}; write an address and a free port, such as 127.0.0.1:9100"
+        ))
+    })?;
+    let at = listener.local_addr().map_or_else(|_| address.to_owned(), |at| at.to_string());
+    tracing::info!(%at, "answering /healthz and /readyz");
+    // Until the process ends: also while it is stopping, it lives.
+    tokio::spawn(health::http::serve(listener, health, std::future::pending()));
+    Ok(())
 }
 
 /// One line for each server that is away, all at once: nobody should have to find them one by one.

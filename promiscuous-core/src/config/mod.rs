@@ -47,6 +47,8 @@ pub struct Settings {
     /// Whether those that wait for a dead letter go on without it (`skip`) or wait until it is retried (`block`).
     /// `PROMISCUOUS_ON_DEAD`; `skip`.
     pub on_dead: Option<OnDead>,
+    /// Where `promiscuous subscribe` answers `/healthz` and `/readyz`, such as `127.0.0.1:9100`. `PROMISCUOUS_HEALTH`; nowhere.
+    pub health: Option<String>,
 }
 
 macro_rules! or_fields {
@@ -75,6 +77,7 @@ impl Settings {
             classic_queue,
             max_attempts,
             on_dead,
+            health,
         )
     }
 
@@ -104,6 +107,7 @@ impl Settings {
             on_dead: get("PROMISCUOUS_ON_DEAD").map(|text| text.trim().parse()).transpose().map_err(
                 |error| Error::Configuration(format!("PROMISCUOUS_ON_DEAD makes no sense: {error}")),
             )?,
+            health: get("PROMISCUOUS_HEALTH"),
         })
     }
 
@@ -169,6 +173,7 @@ impl Settings {
             classic_queue: self.classic_queue.unwrap_or(false),
             max_attempts: self.max_attempts.unwrap_or(25).max(1),
             on_dead: self.on_dead.unwrap_or_default(),
+            health: self.health,
         })
     }
 }
@@ -215,6 +220,8 @@ pub struct Config {
     pub max_attempts: u32,
     /// What becomes of those that wait for a dead letter.
     pub on_dead: OnDead,
+    /// Where health probes are answered.
+    pub health: Option<String>,
 }
 
 impl Config {

@@ -25,6 +25,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::dependency::{Dependencies, Version};
 use crate::error::Error;
+use crate::health::Health;
 use crate::key::Endpoint;
 use crate::message::{MAX_MESSAGE_BYTES, Message};
 use crate::operation::{Operation, coalesce};
@@ -95,6 +96,7 @@ impl Publisher {
             early_looks,
             in_hands: Mutex::default(),
             refused: OnceLock::new(),
+            health: Health::new(),
             process: Uuid::now_v7(),
         });
         inner.check_store().await?;
@@ -118,6 +120,11 @@ impl Publisher {
     /// The app's name, the first part of its endpoints.
     pub fn app(&self) -> &str {
         &self.inner.settings.app
+    }
+
+    /// How its background tasks do.
+    pub fn health(&self) -> Health {
+        self.inner.health.clone()
     }
 
     /// Step 2 of the commit path: call it right before COMMIT, with everything that the transaction did.
@@ -152,6 +159,7 @@ impl Publisher {
             write: keys,
         };
         let mut unsettled = Unsettled { inner: Arc::clone(inner), op: bump.op, told: false };
+        fail::fail_point!("before_bump");
         let bumped = inner.bump(&mut bump, &mut unsettled).await?;
         fail::fail_point!("after_bump");
         let written = bumped
@@ -197,7 +205,7 @@ impl Publisher {
         let stopped = self.tasks.stop.subscribe();
         announcing::watch(&self.inner).await?;
         recoverer::look(&self.inner).await.map_err(Error::Recovery)?;
-        sweeper::sweep(&self.inner, Duration::ZERO, &stopped).await.map_err(Error::Recovery)
+        sweeper::sweep(&self.inner, Duration::ZERO, &stopped, || {}).await.map_err(Error::Recovery)
     }
 
     /// Publishes what is in hand and stops the background tasks; what is left after `patience` waits in

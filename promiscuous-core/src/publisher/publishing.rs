@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::outbox;
 use super::pending::Committed;
+use super::shared::HANGS;
 use super::{Inner, stop};
 use crate::metrics::{PUBLISH_FAILED, PUBLISHED};
 
@@ -28,6 +29,9 @@ const IN_FLIGHT: usize = 4;
 /// How long a published message's outbox row may wait for others to be deleted with.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// How often the task goes round when there is nothing to do: for its pulse.
+const BEAT: Duration = Duration::from_secs(5);
+
 /// Published messages whose rows may wait to be deleted: beyond, publishing waits for the database.
 const UNDELETED: usize = 4 * outbox::BATCH;
 
@@ -37,12 +41,24 @@ pub(super) async fn run(
     mut committed: mpsc::Receiver<Committed>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let pulse = inner.health.part("publishing", HANGS);
     let mut in_flight = FuturesUnordered::new();
     let mut deleting = FuturesUnordered::new();
     // Published by now; the first one's row is deleted at that time.
     let (mut published, mut delete_at) = (Vec::new(), Instant::now());
     let mut open = true;
+    // What is under way is bounded by timeouts; only a database that never answers is not.
+    let mut progress = Instant::now();
+    let (mut under_way, mut round) = (0, tokio::time::interval(BEAT));
     while open || !in_flight.is_empty() || !published.is_empty() || !deleting.is_empty() {
+        let now_under_way = in_flight.len() + deleting.len();
+        if now_under_way == 0 || now_under_way < under_way {
+            progress = Instant::now();
+        }
+        under_way = now_under_way;
+        if progress.elapsed() < HANGS {
+            pulse.beat();
+        }
         let mut batch = Vec::with_capacity(BATCH);
         let room = in_flight.len() < IN_FLIGHT && published.len() < UNDELETED;
         let due = !published.is_empty() && deleting.is_empty();
@@ -64,11 +80,13 @@ pub(super) async fn run(
                 deleting.push(delete(&inner, std::mem::take(&mut published)));
             }
             () = stop(&mut stopped), if open => committed.close(),
+            _ = round.tick() => {}
         }
         if !batch.is_empty() {
             in_flight.push(publish_in_hands(&inner, batch));
         }
     }
+    pulse.end();
 }
 
 /// Publishes, and answers with the ops whose outbox rows can go. They stay in this process's hands until those are gone.
@@ -129,8 +147,13 @@ async fn confirmed(inner: &Inner, batch: &[Committed]) -> Result<Published, Stri
     let (finishes, publications): (Vec<_>, Vec<_>) =
         batch.iter().map(|c| (c.finish.clone(), c.publication.clone())).unzip();
     fail::fail_point!("before_finish");
+    let finish = async {
+        let finished = inner.store.finish(&finishes).await;
+        fail::fail_point!("after_finish");
+        finished
+    };
     let confirms = tokio::time::timeout(inner.settings.confirm_timeout, async {
-        tokio::join!(inner.store.finish(&finishes), inner.broker.publish(publications))
+        tokio::join!(finish, inner.broker.publish(publications))
     });
     let (finished, confirmed) = confirms.await.map_err(|_| "the broker did not confirm in time")?;
     finished.map_err(|error| error.to_string())?;

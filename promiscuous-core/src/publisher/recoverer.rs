@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::outbox::{TOMBSTONE, dummy, insert};
 use super::pending::Committed;
 use super::publishing::publish;
+use super::shared::HANGS;
 use super::{Inner, announcing, stop};
 use crate::database::{DatabaseError, DatabaseErrorKind, Dialect, Sql, Transaction};
 use crate::error::chain;
+use crate::health::Level;
 use crate::metrics::RECOVERED_OPS;
 use crate::version_store::{Bumped, Finish};
 
@@ -23,10 +25,11 @@ pub(super) async fn run(
     mut early_looks: mpsc::Receiver<Uuid>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let pulse = inner.health.part("recoverer", HANGS);
     let mut failing = false;
     loop {
         tokio::select! {
-            () = stop(&mut stopped) => return,
+            () = stop(&mut stopped) => return pulse.end(),
             () = tokio::time::sleep(inner.settings.look_every) => {}
             Some(op) = early_looks.recv() => {
                 // Its writer told us that it failed, or was dropped: no need to wait for the deadline.
@@ -40,12 +43,20 @@ pub(super) async fn run(
             look(&inner).await
         };
         match looked.await {
-            Ok(()) => failing = false,
-            Err(reason) if !failing => {
-                failing = true;
-                tracing::warn!(%reason, "dead writers' intents cannot be settled now; trying again");
+            Ok(()) => {
+                failing = false;
+                pulse.works();
             }
-            Err(_) => {}
+            Err(reason) => {
+                if !failing {
+                    tracing::warn!(%reason, "dead writers' intents cannot be settled now; trying again");
+                }
+                failing = true;
+                let says = format!(
+                    "dead writers' intents cannot be settled; without Redis published writes fail: {reason}"
+                );
+                pulse.fails(Level::Degraded, says);
+            }
         }
     }
 }

@@ -16,7 +16,9 @@ use super::settings::PublisherSettings;
 use super::stop;
 use crate::broker::{Broker, BrokerError};
 use crate::error::Error;
+use crate::health::{Health, Level};
 use crate::key::Endpoint;
+use crate::notice::{self, Notice};
 use crate::version_store::{Bump, Bumped, StoreError, VersionStore};
 
 /// What handles and background tasks share.
@@ -38,6 +40,8 @@ pub(super) struct Inner {
     pub(super) in_hands: Mutex<HashSet<Uuid>>,
     /// Set when the broker says that another app owns one of our endpoints: all writes are refused from then on.
     pub(super) refused: OnceLock<BrokerError>,
+    /// What the background tasks say of themselves.
+    pub(super) health: Health,
     /// Names this process in leases.
     pub(super) process: Uuid,
 }
@@ -139,6 +143,9 @@ impl Inner {
     }
 }
 
+/// A background task that has not gone round for so long hangs: longer than anything that it waits for may take.
+pub(super) const HANGS: Duration = Duration::from_secs(120);
+
 /// How long a writer waits for the generation to be looked up.
 const GENERATION_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -162,19 +169,30 @@ pub(super) async fn keep_claiming(
     endpoints: Vec<Endpoint>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let pulse = inner.health.part("claims", HANGS);
     loop {
         tokio::select! {
-            () = stop(&mut stopped) => return,
+            () = stop(&mut stopped) => return pulse.end(),
             () = tokio::time::sleep(inner.settings.look_every) => {}
         }
         match inner.broker.claim(&inner.settings.app, &endpoints).await {
-            Ok(()) => return,
-            Err(BrokerError::Connection { .. }) => {}
+            Ok(()) => return pulse.end(),
+            Err(error @ BrokerError::Connection { .. }) => pulse.fails(Level::Degraded, error.to_string()),
             Err(error) => {
                 tracing::error!(%error, "published writes are refused from now on");
+                let reason = error.to_string();
+                pulse.fails(Level::NotReady, format!("published writes are refused: {reason}"));
+                notice::tell(&Notice::Refused { reason });
                 let _ = inner.refused.set(error);
-                return;
+                break;
             }
+        }
+    }
+    // It has nothing left to do but to say so.
+    loop {
+        tokio::select! {
+            () = stop(&mut stopped) => return pulse.end(),
+            () = tokio::time::sleep(inner.settings.look_every) => pulse.beat(),
         }
     }
 }

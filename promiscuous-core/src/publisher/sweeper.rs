@@ -8,8 +8,11 @@ use tokio::sync::watch;
 use super::outbox::{OutboxRow, TOMBSTONE};
 use super::pending::Committed;
 use super::publishing::publish;
+use super::shared::HANGS;
 use super::{Inner, stop};
+use crate::health::Level;
 use crate::message::Message;
+use crate::notice::{self, Notice};
 
 /// One process of an app sweeps at a time, so that a long backlog is not published by all of them.
 const LEASE: Duration = Duration::from_secs(15);
@@ -18,19 +21,29 @@ const LEASE: Duration = Duration::from_secs(15);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
+    let pulse = inner.health.part("sweeper", HANGS);
     let mut pruned: Option<Instant> = None;
     let mut failures: u32 = 0;
     loop {
         // Not for long: once the broker is back, what has waited goes first.
         let pause = inner.settings.look_every * 2_u32.saturating_pow(failures.min(2));
         tokio::select! {
-            () = stop(&mut stopped) => return,
+            () = stop(&mut stopped) => return pulse.end(),
             () = tokio::time::sleep(pause) => {}
         }
-        match sweep(&inner, inner.settings.sweep_after, &stopped).await {
-            Ok(()) => failures = 0,
+        let swept = sweep(&inner, inner.settings.sweep_after, &stopped, || pulse.beat());
+        match swept.await {
+            Ok(()) => {
+                failures = 0;
+                pulse.works();
+            }
             Err(reason) => {
+                pulse.fails(
+                    Level::Degraded,
+                    format!("the outbox cannot be published, and keeps what is written: {reason}"),
+                );
                 if failures == 0 {
+                    notice::tell(&Notice::Unpublished { reason: reason.clone() });
                     tracing::warn!(%reason, "the outbox cannot be published now; it keeps what was written");
                 }
                 failures += 1;
@@ -50,9 +63,11 @@ pub(super) async fn sweep(
     inner: &Inner,
     age: Duration,
     stopped: &watch::Receiver<bool>,
+    goes_on: impl Fn(),
 ) -> Result<(), String> {
     let mut after = None;
     while !*stopped.borrow() {
+        goes_on();
         let rows = inner.outbox.unpublished(age, after).await.map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.op);

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::batch;
+use super::scheduler::Obstacle;
 use super::worker::Worker;
 use crate::dependency::Version;
 use crate::key::Key;
 use crate::metrics;
-
-/// A blocked message is reported after this long.
-const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
+use crate::notice::{self, Notice};
 
 /// At every so-manieth look at the blocked messages, one a second, their keys are loaded again.
 const LOOK_AGAIN: u64 = 5;
@@ -25,8 +26,9 @@ impl Worker {
         let settings = &self.subscriber.settings;
         let (wait_timeout, lost_after) = (settings.wait_timeout, settings.lost_after);
         let (mut give_up, mut wanted) = (Vec::new(), BTreeSet::new());
+        self.longest.in_memory = None;
         for (sequence, obstacle) in self.scheduler.blocked() {
-            let Some(held) = self.held.get_mut(&sequence) else { continue };
+            let Some(held) = self.held.get(&sequence) else { continue };
             let waited = held.arrived.elapsed();
             let id = self.scheduler.message(sequence).map(|m| m.id);
             if waited >= lost_after {
@@ -34,6 +36,7 @@ impl Worker {
             }
             if wait_timeout.is_some_and(|timeout| waited >= timeout) {
                 ::metrics::counter!(metrics::RECOVERED).increment(1);
+                tell_recovered(id, obstacle, waited);
                 tracing::error!(
                     ?id,
                     ?obstacle,
@@ -41,9 +44,8 @@ impl Worker {
                     "recovered: applied without its cause, because waiting timed out"
                 );
                 give_up.push(sequence);
-            } else if waited > BLOCKED_TOO_LONG && !held.reported {
-                held.reported = true;
-                tracing::error!(?id, ?obstacle, ?waited, "a message is blocked: its cause has not come");
+            } else if let Some(id) = id {
+                self.longest.in_memory(id, obstacle.key(), waited);
             }
         }
         for sequence in give_up {
@@ -79,6 +81,7 @@ impl Worker {
             if obstacle.version().is_some_and(|(key, version)| is_over(key, version)) {
                 let id = self.scheduler.message(sequence).map(|m| m.id);
                 ::metrics::counter!(metrics::RECOVERED).increment(1);
+                tell_recovered(id, obstacle, waited);
                 tracing::error!(
                     ?id,
                     ?obstacle,
@@ -91,5 +94,11 @@ impl Worker {
         for sequence in give_up {
             self.scheduler.force(sequence);
         }
+    }
+}
+
+fn tell_recovered(id: Option<Uuid>, obstacle: &Obstacle, waited: Duration) {
+    if let Some(id) = id {
+        notice::tell(&Notice::Recovered { id, waits_for: obstacle.key().to_string(), waited });
     }
 }

@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use super::backoff::Backoff;
 use super::batch::Shared;
 use super::binding;
+use super::pulse::HANGS;
 use super::settings::{Status, SubscriberSettings};
 use super::worker::Worker;
 use crate::broker::{Broker, BrokerError};
 use crate::database::Database;
 use crate::error::Error;
+use crate::health::{Health, Level};
 use crate::registry::Subscriptions;
 use crate::version_store::AppliedStore;
 
@@ -23,6 +25,7 @@ pub struct Subscriber {
     pub(super) shared: Arc<Shared>,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) status: watch::Sender<Status>,
+    health: Health,
 }
 
 impl Subscriber {
@@ -36,12 +39,17 @@ impl Subscriber {
     ) -> Self {
         let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
         let shared = Arc::new(Shared { subscriptions, database, store, retry });
-        Self { settings, shared, broker, status: watch::Sender::default() }
+        Self { settings, shared, broker, status: watch::Sender::default(), health: Health::new() }
     }
 
     /// What it is doing, now and whenever it changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    /// How it does: whether it consumes, and whether something waits or hangs.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// What it subscribes to, for people.
@@ -59,6 +67,8 @@ impl Subscriber {
     /// When the broker refuses the queue, or the promiscuous tables are missing.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         tokio::pin!(shutdown);
+        let pulse = self.health.part("subscriber", HANGS);
+        pulse.fails(Level::NotReady, "it has not begun to consume");
         let mut failures = 0;
         loop {
             let started = async {
@@ -77,23 +87,30 @@ impl Subscriber {
                 Ok::<_, Error>((queue, policy, announcements))
             };
             let result = tokio::select! {
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => {
+                    pulse.end();
+                    return Ok(());
+                }
                 result = started => result,
             };
             match result {
                 Ok((queue, policy, announcements)) => {
                     let mut worker = Worker::new(self, Arc::new(policy), queue);
-                    return worker.run(announcements, shutdown).await;
+                    return worker.run(announcements, shutdown, pulse).await;
                 }
                 Err(error) if !may_pass(&error) => return Err(error),
                 Err(error) => {
                     failures += 1;
+                    pulse.fails(Level::NotReady, format!("it cannot begin: {}", crate::error::chain(&error)));
                     if failures == 1 {
                         tracing::error!(error = %crate::error::chain(&error), "cannot start yet; trying again");
                     }
                     let pause = self.shared.retry.pause(failures).min(Duration::from_secs(5));
                     tokio::select! {
-                        () = &mut shutdown => return Ok(()),
+                        () = &mut shutdown => {
+                            pulse.end();
+                            return Ok(());
+                        }
                         () = tokio::time::sleep(pause) => {}
                     }
                 }

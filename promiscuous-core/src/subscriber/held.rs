@@ -15,15 +15,13 @@ pub(super) struct Held {
     pub(super) since: Instant,
     /// Failed attempts so far.
     pub(super) failures: u32,
-    /// Whether it was reported as blocked.
-    pub(super) reported: bool,
 }
 
 impl Held {
     /// A message that has just come.
     pub(super) fn new(delivery: Delivery) -> Self {
         let now = Instant::now();
-        Self { delivery, arrived: now, since: now, failures: 0, reported: false }
+        Self { delivery, arrived: now, since: now, failures: 0 }
     }
 }
 

@@ -12,6 +12,7 @@
 //! * `parking`: blocked messages leave memory, and come back
 //! * `parked`: `promiscuous_parked`, where they are meanwhile
 //! * `dying`: what cannot be applied goes to the dead letters
+//! * `pulse`: what it says of itself
 //! * `binding`: the queue's bindings and since when they hold
 
 mod applier;
@@ -24,6 +25,7 @@ mod handle;
 mod held;
 mod parked;
 mod parking;
+mod pulse;
 pub mod scheduler;
 mod settings;
 mod versions;

@@ -154,6 +154,34 @@ pub(super) async fn look(
     rows.into_iter().map(read_row).collect()
 }
 
+/// A message that was parked, as far as people ask.
+#[derive(Debug, Clone)]
+pub(super) struct Oldest {
+    /// Its id.
+    pub(super) id: Uuid,
+    /// See [`Parking::arrived_at`].
+    pub(super) arrived_at: u64,
+    /// The key that it waits for.
+    pub(super) waits_for: String,
+}
+
+/// What has been parked longest: one, or none.
+pub(super) async fn oldest(database: &dyn Database) -> Result<Vec<Oldest>, DatabaseError> {
+    let sql = "SELECT id, arrived_at, waits_for FROM promiscuous_parked ORDER BY arrived_at LIMIT 1";
+    let rows = database
+        .query(Sql::new(database.dialect(), sql), &[SqlType::Text, SqlType::Int, SqlType::Text])
+        .await?;
+    let read = |row: SqlRow| match row.as_slice() {
+        [SqlValue::Text(id), SqlValue::Int(arrived_at), SqlValue::Text(waits_for)] => Ok(Oldest {
+            id: Uuid::parse_str(id.trim()).map_err(unreadable)?,
+            arrived_at: (*arrived_at).try_into().unwrap_or(0),
+            waits_for: waits_for.clone(),
+        }),
+        _ => Err(unreadable("a column has another type than `promiscuous migrate` gave it")),
+    };
+    rows.into_iter().map(read).collect()
+}
+
 /// Whether any message is parked.
 pub(super) async fn any(database: &dyn Database) -> Result<bool, DatabaseError> {
     let sql = Sql::new(database.dialect(), "SELECT id FROM promiscuous_parked LIMIT 1");

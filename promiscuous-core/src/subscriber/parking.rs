@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::batch::Shared;
 use super::held::{ByConnection, Held};
-use super::parked::{self, Look, Lot, Parked, Parking};
+use super::parked::{self, Look, Lot, Oldest, Parked, Parking};
 use super::scheduler::{Arrival, Obstacle, Sequence};
 use super::worker::Worker;
 use crate::clock;
@@ -67,6 +67,8 @@ pub(super) struct Found {
     more: bool,
     /// Whether anything is parked at all.
     any: bool,
+    /// What has been there longest; none when nobody looked.
+    oldest: Option<Vec<Oldest>>,
 }
 
 impl ParkingState {
@@ -108,6 +110,11 @@ impl ParkingState {
     /// A message is not in memory any more.
     pub(super) fn left(&mut self, sequence: Sequence) {
         self.back.remove(&sequence);
+    }
+
+    /// Whether anything may be parked.
+    pub(super) fn any(&self) -> bool {
+        self.any
     }
 
     /// Whether it was parked.
@@ -260,6 +267,9 @@ impl Worker {
     }
 
     fn parked_found(&mut self, found: Found) {
+        if let Some(oldest) = found.oldest {
+            self.longest.parked(oldest);
+        }
         self.parked.any = found.any || self.parked.has_parked;
         self.parked.all |= found.more;
         for parked in found.parked {
@@ -297,7 +307,10 @@ async fn park(shared: Arc<Shared>, messages: Vec<(Sequence, Parking)>) -> Vec<Se
 /// Reads parked messages; what cannot be read now is looked at again.
 async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
     let database = shared.database.as_ref();
-    let mut found = Found { parked: Vec::new(), more: false, any: true };
+    let mut found = Found { parked: Vec::new(), more: false, any: true, oldest: None };
+    if looks.iter().any(|(look, _)| matches!(look, Look::Over(_))) {
+        found.oldest = parked::oldest(database).await.ok();
+    }
     for (look, limit) in looks {
         match parked::look(database, &look, limit).await {
             Ok(rows) => {

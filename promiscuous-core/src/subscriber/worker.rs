@@ -13,15 +13,18 @@ use super::batch::{self, Outcome};
 use super::handle::Subscriber;
 use super::held::{ByConnection, Held};
 use super::parking::ParkingState;
+use super::pulse::Longest;
 use super::scheduler::{Arrival, Consistency, Policy, Scheduler, Sequence};
 use super::settings::Status;
 use crate::broker::{BrokerError, Consumer, Delivery, Queue};
 use crate::clock;
 use crate::dependency::Version;
 use crate::error::Error;
+use crate::health::Pulse;
 use crate::key::Key;
 use crate::message::Message;
 use crate::metrics;
+use crate::notice::{self, Notice};
 use crate::version_store::{Announcement, Applied};
 
 /// Deliveries taken at once before keys are loaded: one round trip for all of them.
@@ -29,6 +32,13 @@ const DELIVERIES: usize = 256;
 
 /// Loads under way at the same time; further keys gather for the next one.
 const LOADS: usize = 2;
+
+/// A batch that is being applied.
+pub(super) struct InFlight {
+    pub(super) sequences: Vec<Sequence>,
+    /// For its health: one that takes very long hangs.
+    pub(super) since: Instant,
+}
 
 pub(super) struct Worker {
     pub(super) subscriber: Subscriber,
@@ -38,9 +48,9 @@ pub(super) struct Worker {
     pub(super) held: HashMap<Sequence, Held>,
     pub(super) batches: JoinSet<Outcome>,
     /// What each running batch consists of, in case it panics.
-    in_flight: HashMap<tokio::task::Id, Vec<Sequence>>,
+    pub(super) in_flight: HashMap<tokio::task::Id, InFlight>,
     pub(super) loads: JoinSet<Vec<(Key, Applied)>>,
-    retries: BTreeSet<(Instant, Sequence)>,
+    pub(super) retries: BTreeSet<(Instant, Sequence)>,
     /// Which generations the endpoints are in that blocked messages wait for: being looked up.
     pub(super) generations: JoinSet<Vec<(Key, Version)>>,
     /// How often blocked messages were looked at.
@@ -49,6 +59,8 @@ pub(super) struct Worker {
     pub(super) dying: JoinSet<Option<Sequence>>,
     /// Blocked messages that are not in memory, and those of them that are back.
     pub(super) parked: ParkingState,
+    /// What has waited longest for its cause.
+    pub(super) longest: Longest,
 }
 
 impl Worker {
@@ -68,6 +80,7 @@ impl Worker {
             looks: 0,
             dying: JoinSet::new(),
             parked,
+            longest: Longest::default(),
         }
     }
 
@@ -75,6 +88,7 @@ impl Worker {
         &mut self,
         mut announcements: broadcast::Receiver<Announcement>,
         mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+        pulse: Pulse,
     ) -> Result<(), Error> {
         let mut consumer: Option<Box<dyn Consumer>> = None;
         let mut connect_at = Instant::now();
@@ -91,7 +105,10 @@ impl Worker {
             let next_retry = self.retries.first().map(|(at, _)| *at);
             tokio::select! {
                 biased;
-                () = &mut shutdown => return self.drain(consumer).await,
+                () = &mut shutdown => {
+                    pulse.end();
+                    return self.drain(consumer).await;
+                }
                 Some(done) = self.batches.join_next_with_id(), if !self.batches.is_empty() => {
                     self.batch_done(done).await;
                 }
@@ -123,6 +140,7 @@ impl Worker {
                 _ = every_second.tick() => {
                     self.look_at_blocked();
                     self.start_parking();
+                    self.take(&pulse, consumer.is_some());
                 }
                 delivered = next(&mut consumer), if consumer.is_some() => match delivered {
                     Ok(delivery) => {
@@ -178,6 +196,7 @@ impl Worker {
                     error = %crate::error::chain(&error), bytes = delivery.body.len(),
                     "a body that is no message goes to the dead letters"
                 );
+                notice::tell(&Notice::Poison { bytes: delivery.body.len(), error: error.to_string() });
                 self.is_poison(delivery, &error.to_string());
                 return;
             }
@@ -223,7 +242,7 @@ impl Worker {
             }
             let (shared, policy) = (Arc::clone(&self.subscriber.shared), Arc::clone(&self.policy));
             let task = self.batches.spawn(batch::work(shared, policy, sequences.clone(), messages));
-            self.in_flight.insert(task.id(), sequences);
+            self.in_flight.insert(task.id(), InFlight { sequences, since: Instant::now() });
         }
     }
 
@@ -234,7 +253,8 @@ impl Worker {
                 outcome
             }
             Err(error) => {
-                let sequences = self.in_flight.remove(&error.id()).unwrap_or_default();
+                let sequences =
+                    self.in_flight.remove(&error.id()).map(|batch| batch.sequences).unwrap_or_default();
                 Outcome::panicked(sequences)
             }
         };
@@ -263,12 +283,18 @@ impl Worker {
         held.failures += 1;
         if held.failures >= self.subscriber.settings.max_attempts {
             tracing::error!(?id, %error, attempts = held.failures, "a message failed for the last time: it goes to the dead letters");
+            if let Some(id) = id {
+                notice::tell(&Notice::Dead { id, attempts: held.failures, error: error.to_owned() });
+            }
             self.scheduler.failed(sequence);
             self.dies(sequence, error);
             return;
         }
         let pause = self.subscriber.shared.retry.pause(held.failures);
         tracing::error!(?id, %error, attempt = held.failures, ?pause, "a message failed and is tried again");
+        if let Some(id) = id {
+            notice::tell(&Notice::Failed { id, attempt: held.failures, error: error.to_owned() });
+        }
         self.scheduler.failed(sequence);
         self.retries.insert((Instant::now() + pause, sequence));
     }
@@ -310,7 +336,8 @@ impl Worker {
 
     /// Their connection is gone, so the broker delivers them again, to this worker or another: what is not under way leaves.
     fn forget_deliveries(&mut self) {
-        let in_flight: BTreeSet<Sequence> = self.in_flight.values().flatten().copied().collect();
+        let in_flight: BTreeSet<Sequence> =
+            self.in_flight.values().flat_map(|batch| &batch.sequences).copied().collect();
         let stays = |sequence: &Sequence| in_flight.contains(sequence) || self.parked.is_back(*sequence);
         let forgotten: Vec<Sequence> = self.held.keys().filter(|s| !stays(s)).copied().collect();
         for sequence in forgotten {

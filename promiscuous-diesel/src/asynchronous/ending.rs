@@ -130,6 +130,7 @@ impl<C: AsyncWrapped> AsyncPromiscuous<C> {
             bumped.failed();
             return Err(error);
         }
+        fail::fail_point!("after_outbox_insert");
         match self.commit_inner().await {
             Ok(()) => {
                 bumped.committed();

@@ -126,6 +126,7 @@ impl<C: Wrapped> Promiscuous<C> {
             bumped.failed();
             return Err(error);
         }
+        fail::fail_point!("after_outbox_insert");
         match C::TransactionManager::commit_transaction(&mut self.inner) {
             Ok(()) => {
                 bumped.committed();

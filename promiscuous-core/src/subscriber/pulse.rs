@@ -1,0 +1,103 @@
+//! What a worker says of itself: whether it consumes, what has waited for too long, what hangs.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::parked::Oldest;
+use super::worker::Worker;
+use crate::clock;
+use crate::health::{Level, Pulse};
+use crate::key::Key;
+use crate::notice::{self, Notice};
+
+/// A worker that has not gone round for so long hangs: it does so once a second.
+pub(super) const HANGS: Duration = Duration::from_secs(60);
+
+/// A message that has waited longer for its cause is reported.
+const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
+
+/// A batch that is applied for longer hangs, in a callback or in the database.
+const APPLIED_TOO_LONG: Duration = Duration::from_secs(120);
+
+/// What has waited longest for its cause.
+#[derive(Debug, Default)]
+pub(super) struct Longest {
+    /// Of the messages in memory.
+    pub(super) in_memory: Option<Waiting>,
+    /// Of those that are parked.
+    parked: Option<Waiting>,
+    /// What was reported last: each message is reported once.
+    reported: Option<Uuid>,
+}
+
+/// A blocked message.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    id: Uuid,
+    waits_for: String,
+    since: Instant,
+}
+
+impl Longest {
+    /// A message in memory has waited this long.
+    pub(super) fn in_memory(&mut self, id: Uuid, key: &Key, waited: Duration) {
+        let since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+        if self.in_memory.as_ref().is_none_or(|known| since < known.since) {
+            self.in_memory = Some(Waiting { id, waits_for: key.to_string(), since });
+        }
+    }
+
+    /// What was parked longest ago.
+    pub(super) fn parked(&mut self, oldest: Vec<Oldest>) {
+        self.parked = oldest.into_iter().next().map(|Oldest { id, arrived_at, waits_for }| {
+            let waited = Duration::from_millis(clock::millis().saturating_sub(arrived_at));
+            let since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+            Waiting { id, waits_for, since }
+        });
+    }
+
+    /// The one of both that has waited longer, if it has waited for too long.
+    fn too_long(&self) -> Option<&Waiting> {
+        let waiting = self.in_memory.iter().chain(&self.parked).min_by_key(|waiting| waiting.since);
+        waiting.filter(|waiting| waiting.since.elapsed() > BLOCKED_TOO_LONG)
+    }
+}
+
+impl Worker {
+    /// Says how it does.
+    pub(super) fn take(&mut self, pulse: &Pulse, consuming: bool) {
+        if !self.parked.any() {
+            self.longest.parked = None;
+        }
+        self.report_longest();
+        let hangs = self.in_flight.values().map(|batch| batch.since.elapsed()).max();
+        if !consuming {
+            pulse.fails(Level::NotReady, "it does not consume: RabbitMQ cannot be reached");
+        } else if let Some(hangs) = hangs.filter(|hangs| *hangs > APPLIED_TOO_LONG) {
+            let says = "messages have been applied for {} s: a callback or the database hangs";
+            pulse.fails(Level::NotReady, says.replace("{}", &hangs.as_secs().to_string()));
+        } else if let Some(Waiting { waits_for, since, .. }) = self.longest.too_long() {
+            let waited = since.elapsed().as_secs();
+            let says =
+                format!("a message has waited for {waits_for} for {waited} s: see `promiscuous blocked`");
+            pulse.fails(Level::NotReady, says);
+        } else if !self.retries.is_empty() {
+            let count = self.retries.len();
+            pulse.fails(Level::Degraded, format!("{count} messages failed and are tried again: see the log"));
+        } else {
+            pulse.works();
+        }
+    }
+
+    fn report_longest(&mut self) {
+        let Some(waiting) = self.longest.too_long().cloned() else { return };
+        let Waiting { id, waits_for, since } = waiting;
+        if self.longest.reported.replace(id) == Some(id) {
+            return;
+        }
+        let waited = since.elapsed();
+        tracing::error!(%id, %waits_for, ?waited, "a message is blocked: its cause has not come");
+        notice::tell(&Notice::Blocked { id, waits_for, waited });
+    }
+}
