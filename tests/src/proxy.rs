@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    upstream: watch::Sender<SocketAddr>,
     flow: watch::Sender<Flow>,
     /// Bound but never listening: it keeps the port ours while the proxy is cut and nothing listens.
     _port: TcpSocket,
@@ -44,18 +45,18 @@ struct State {
 impl Proxy {
     /// Starts a proxy to `upstream`, written `127.0.0.1:5672`.
     pub async fn to(upstream: &str) -> Self {
-        let upstream = tokio::net::lookup_host(upstream).await.ok().and_then(|mut found| found.next());
-        let upstream = upstream.expect("The upstream is written host:port, and the host must be known.");
+        let upstream = watch::Sender::new(resolve(upstream).await);
 
         let port = reusable_socket((Ipv4Addr::LOCALHOST, 0).into());
         let address = port.local_addr().expect("A bound socket has an address.");
         let flow = watch::Sender::new(Flow::Open);
         let (state_sender, state) = watch::channel(State { listening: true, connections: 0 });
-        let server = Arc::new(Server { address, upstream, flow: flow.clone(), state: state_sender });
+        let server =
+            Arc::new(Server { address, upstream: upstream.clone(), flow: flow.clone(), state: state_sender });
         // Listening starts here and not in the task, so that the first client is not refused.
         let listener = server.listen();
         let serving = tokio::spawn(server.serve(listener));
-        Self { address, flow, _port: port, serving, state }
+        Self { address, upstream, flow, _port: port, serving, state }
     }
 
     /// Starts a proxy to the server that `url` names, and returns it with the URL that leads through it.
@@ -66,6 +67,14 @@ impl Proxy {
         let proxy = Self::to(host).await;
         let through = url.replacen(host, &proxy.address.to_string(), 1);
         (proxy, through)
+    }
+
+    /// Leads to another server from now on. The connections to the one before are dropped, as when a name is given to the server
+    /// that takes over.
+    pub async fn lead_to(&self, upstream: &str) {
+        self.upstream.send_replace(resolve(upstream).await);
+        self.cut().await;
+        self.resume().await;
     }
 
     /// Where clients connect.
@@ -109,6 +118,11 @@ impl Drop for Proxy {
     }
 }
 
+async fn resolve(address: &str) -> SocketAddr {
+    let found = tokio::net::lookup_host(address).await.ok().and_then(|mut found| found.next());
+    found.expect("The upstream is written host:port, and the host must be known.")
+}
+
 /// A socket bound to `address` that lets another one bind there too, as long as it does not listen.
 fn reusable_socket(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("A socket can be made.");
@@ -120,7 +134,7 @@ fn reusable_socket(address: SocketAddr) -> TcpSocket {
 /// The half of the proxy that runs in its task.
 struct Server {
     address: SocketAddr,
-    upstream: SocketAddr,
+    upstream: watch::Sender<SocketAddr>,
     flow: watch::Sender<Flow>,
     state: watch::Sender<State>,
 }
@@ -161,7 +175,8 @@ impl Server {
 
     /// Forwards until both sides have said everything or one is gone.
     async fn forward(&self, client: TcpStream) -> std::io::Result<()> {
-        let server = TcpStream::connect(self.upstream).await?;
+        let upstream = *self.upstream.borrow();
+        let server = TcpStream::connect(upstream).await?;
         // Small messages must not wait for each other more than they would without a proxy.
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
