@@ -10,6 +10,7 @@ use promiscuous_core::blocking::Bridge;
 use promiscuous_core::config::{Config, SecretUrl};
 use promiscuous_core::database::Database;
 use promiscuous_core::error::Error;
+use promiscuous_core::health::Health;
 use promiscuous_core::links::Links;
 use promiscuous_core::publisher::Publisher;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
@@ -121,6 +122,14 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// What publishes, where anything is published.
     pub fn publisher(&self) -> Option<&Publisher> {
         self.shared.capture.path.publisher()
+    }
+
+    /// How what publishes in the background does; of an app that publishes nothing, nothing is to be said.
+    ///
+    /// `healthy()` of it is for a check of the app's own; [`Health::report`] says what is wrong, and with the feature `http`
+    /// `promiscuous_core::health::http` answers `/healthz` and `/readyz`.
+    pub fn health(&self) -> Health {
+        self.publisher().map(Publisher::health).unwrap_or_default()
     }
 
     /// What writes published tables without passing through the app's connections, as far as the schema tells: a sentence for each

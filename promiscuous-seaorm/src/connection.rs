@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use promiscuous_core::context::Context;
+use promiscuous_core::health::Health;
 use promiscuous_core::publisher::Publisher;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, ExecResult,
@@ -138,6 +139,14 @@ impl PromiscuousConnection {
     /// What publishes this connection's writes, if anything is published: to shut it down gracefully.
     pub fn publisher(&self) -> Option<&Publisher> {
         self.capture.path.publisher()
+    }
+
+    /// How what publishes in the background does; of an app that publishes nothing, nothing is to be said.
+    ///
+    /// `healthy()` of it is for a check of the app's own; [`Health::report`] says what is wrong, and with the feature `http`
+    /// `promiscuous_core::health::http` answers `/healthz` and `/readyz`.
+    pub fn health(&self) -> Health {
+        self.publisher().map(Publisher::health).unwrap_or_default()
     }
 
     /// Publishes what is in hand and stops publishing: for the end of a program. What is left after `patience` waits in

@@ -9,8 +9,14 @@ pub const STOP_AT: &str = "STOP_AT";
 /// Where this is set, the process goes on after so many milliseconds, and says `awake`.
 pub const DOZE_MILLIS: &str = "DOZE_MILLIS";
 
+/// The variable that names the fail point at which whoever reaches it panics.
+pub const PANIC_AT: &str = "PANIC_AT";
+
 /// Stands still where [`STOP_AT`] says, after printing `reached after_bump`. Call it first in `main`.
 pub fn stand_still_where_told() {
+    if let Ok(point) = std::env::var(PANIC_AT) {
+        fail::cfg(point, "panic").expect("A fail point can be configured.");
+    }
     let Ok(told) = std::env::var(STOP_AT) else { return };
     let (point, nth) = told.split_once(':').unwrap_or((&told, "1"));
     let nth: u32 = nth.parse().expect("STOP_AT is written point:number.");

@@ -30,6 +30,8 @@ enum Flow {
     Open,
     /// Connections are accepted and kept; bytes are held.
     Stalled,
+    /// What clients say passes, and what the server answers is held.
+    Deaf,
     /// Connections are dropped, and new ones refused.
     Cut,
 }
@@ -98,6 +100,11 @@ impl Proxy {
     /// [`resume`](Proxy::resume). New connections are accepted and hear nothing.
     pub fn stall(&self) {
         self.flow.send_replace(Flow::Stalled);
+    }
+
+    /// Lets requests pass and holds the answers, until [`resume`](Proxy::resume): what was asked for is done, and nobody hears of it.
+    pub fn hold_answers(&self) {
+        self.flow.send_replace(Flow::Deaf);
     }
 
     /// Lets held bytes and new connections pass again.
@@ -183,8 +190,8 @@ impl Server {
         let (client_reads, client_writes) = client.into_split();
         let (server_reads, server_writes) = server.into_split();
         tokio::try_join!(
-            copy(client_reads, server_writes, self.flow.subscribe()),
-            copy(server_reads, client_writes, self.flow.subscribe()),
+            copy(client_reads, server_writes, self.flow.subscribe(), |flow| flow != Flow::Stalled),
+            copy(server_reads, client_writes, self.flow.subscribe(), |flow| flow == Flow::Open),
         )?;
         Ok(())
     }
@@ -202,17 +209,18 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     }
 }
 
-/// Copies bytes while the flow is open, and holds them while it is stalled.
+/// Copies bytes while the flow lets them pass, and holds them while it does not.
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut flow: watch::Receiver<Flow>,
+    passes: impl Fn(Flow) -> bool,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
         // The end of the stream is held as well: a network that loses packets loses that one too.
-        if flow.wait_for(|flow| *flow == Flow::Open).await.is_err() {
+        if flow.wait_for(|flow| passes(*flow)).await.is_err() {
             return Ok(());
         }
         if read == 0 {

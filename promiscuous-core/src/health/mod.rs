@@ -116,6 +116,11 @@ impl Health {
         self
     }
 
+    /// Whether all is as it should be: [`Report::is_healthy`] of now.
+    pub fn healthy(&self) -> bool {
+        self.report().is_healthy()
+    }
+
     /// How it does now.
     pub fn report(&self) -> Report {
         let mut findings = Vec::new();

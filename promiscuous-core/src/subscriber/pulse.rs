@@ -14,9 +14,6 @@ use crate::notice::{self, Notice};
 /// A worker that has not gone round for so long hangs: it does so once a second.
 pub(super) const HANGS: Duration = Duration::from_secs(60);
 
-/// A message that has waited longer for its cause is reported.
-const BLOCKED_TOO_LONG: Duration = Duration::from_secs(30);
-
 /// A batch that is applied for longer hangs, in a callback or in the database.
 const APPLIED_TOO_LONG: Duration = Duration::from_secs(120);
 
@@ -58,9 +55,9 @@ impl Longest {
     }
 
     /// The one of both that has waited longer, if it has waited for too long.
-    fn too_long(&self) -> Option<&Waiting> {
+    fn too_long(&self, blocked_after: Duration) -> Option<&Waiting> {
         let waiting = self.in_memory.iter().chain(&self.parked).min_by_key(|waiting| waiting.since);
-        waiting.filter(|waiting| waiting.since.elapsed() > BLOCKED_TOO_LONG)
+        waiting.filter(|waiting| waiting.since.elapsed() > blocked_after)
     }
 }
 
@@ -77,7 +74,9 @@ impl Worker {
         } else if let Some(hangs) = hangs.filter(|hangs| *hangs > APPLIED_TOO_LONG) {
             let says = "messages have been applied for {} s: a callback or the database hangs";
             pulse.fails(Level::NotReady, says.replace("{}", &hangs.as_secs().to_string()));
-        } else if let Some(Waiting { waits_for, since, .. }) = self.longest.too_long() {
+        } else if let Some(Waiting { waits_for, since, .. }) =
+            self.longest.too_long(self.subscriber.settings.blocked_after)
+        {
             let waited = since.elapsed().as_secs();
             let says =
                 format!("a message has waited for {waits_for} for {waited} s: see `promiscuous blocked`");
@@ -91,7 +90,9 @@ impl Worker {
     }
 
     fn report_longest(&mut self) {
-        let Some(waiting) = self.longest.too_long().cloned() else { return };
+        let Some(waiting) = self.longest.too_long(self.subscriber.settings.blocked_after).cloned() else {
+            return;
+        };
         let Waiting { id, waits_for, since } = waiting;
         if self.longest.reported.replace(id) == Some(id) {
             return;

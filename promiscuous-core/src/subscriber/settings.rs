@@ -27,6 +27,8 @@ pub struct SubscriberSettings {
     /// How long a message waits for a version of a generation that is over, before it is applied without: 30 s. Such a version was
     /// perhaps lost with the publisher's Redis; the publisher has announced the loss.
     pub lost_after: Duration,
+    /// How long a message waits for its cause before that is reported, and health is not ready any more: 30 s.
+    pub blocked_after: Duration,
     /// How the broker keeps the queue.
     pub queue_kind: QueueKind,
     /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
@@ -53,6 +55,7 @@ impl SubscriberSettings {
             consistency: Consistency::Causal,
             wait_timeout: None,
             lost_after: Duration::from_secs(30),
+            blocked_after: Duration::from_secs(30),
             queue_kind: QueueKind::Quorum,
             clock_skew: Duration::from_secs(2),
             batch: 100,

@@ -112,15 +112,7 @@ pub async fn run(plan: Plan) -> Report {
         start("everything-2", world.subscribe(0, 200)),
         start("some", world.subscribe(1, 10)),
     ];
-    for subscriber in &world.subscribers {
-        promiscuous_tests::until(Duration::from_secs(60), "the bindings of every queue", async || {
-            let bound = subscriber.eyes.count("promiscuous_subscriptions").await;
-            (bound == subscriber.models.len()).then_some(())
-        })
-        .await;
-    }
-    prepare(&world).await;
-    sleep(SETTLED).await;
+    ready(&world).await;
     let writing = vec![start("writer-1", world.load())];
     // Their incarnations never share a number.
     let (second, running) =
@@ -166,6 +158,34 @@ pub async fn run(plan: Plan) -> Report {
     report
 }
 
+/// Waits until the subscribers' queues are there and have settled, and creates what the writers need.
+pub async fn ready(world: &World) {
+    for subscriber in &world.subscribers {
+        promiscuous_tests::until(Duration::from_secs(60), "the bindings of every queue", async || {
+            let bound = subscriber.eyes.count("promiscuous_subscriptions").await;
+            (bound == subscriber.models.len()).then_some(())
+        })
+        .await;
+    }
+    prepare(world).await;
+    sleep(SETTLED).await;
+}
+
+/// What became of every write so far, at the publisher and at each subscriber. All writers must have ended.
+pub async fn account_of(world: &World) -> (Published, Vec<(String, Applied)>) {
+    let truth = truth::of(&world.publisher.eyes).await;
+    let entries = world.said.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (published, history) = accounts::publisher(&entries, &truth);
+    let losses = world.losses.lock().await.clone();
+    let mut applied = Vec::new();
+    for subscriber in &world.subscribers {
+        let log = truth::log(&subscriber.eyes).await;
+        let account = history.subscriber(&subscriber.models, &log, &losses);
+        applied.push((subscriber.stack.to_string(), account));
+    }
+    (published, applied)
+}
+
 /// Creates the counters that all writers know.
 async fn prepare(world: &World) {
     let publisher = &world.publisher;
@@ -185,15 +205,10 @@ async fn account(
     sent: &Sent,
     drained: Option<Duration>,
 ) -> Report {
-    let truth = truth::of(&world.publisher.eyes).await;
-    let entries = world.said.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (published, history) = accounts::publisher(&entries, &truth);
+    let (published, applied) = account_of(world).await;
     let losses = world.losses.lock().await.clone();
-    let (mut applied, mut different, mut dead) = (Vec::new(), Vec::new(), 0);
+    let (mut different, mut dead) = (Vec::new(), 0);
     for subscriber in &world.subscribers {
-        let log = truth::log(&subscriber.eyes).await;
-        let account = history.subscriber(&subscriber.models, &log, &losses);
-        applied.push((subscriber.stack.to_string(), account));
         different.extend(truth::differences(world, subscriber).await);
         let letters = format!("{}.dead", subscriber.queue());
         dead += noise::length(world, &letters).await.unwrap_or_default() as usize;

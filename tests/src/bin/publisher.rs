@@ -5,9 +5,12 @@
 //! * `both:1` increments the counters 1 and 2 in one transaction,
 //! * `roll-back:1` increments it, and thinks better of it.
 //!
+//! Where `HEALTH` is an address, it answers health probes there.
+//!
 //! Then it says `idle`, and publishes what is in hand when it is told to end by SIGTERM.
 
 use promiscuous_core::config::Config;
+use promiscuous_core::health;
 use promiscuous_tests::conformance::step::{create_counter, destroy_counter, increment, transaction};
 use promiscuous_tests::conformance::{Blueprint, End, Stack, Step};
 use promiscuous_tests::{apps, deaths};
@@ -23,6 +26,11 @@ async fn main() {
     let mut blueprint = Blueprint::new(config, url.expose()).publishing(&apps::PUBLISHED);
     blueprint.adjust = apps::in_a_hurry;
     let app = stack.start(&blueprint).await.expect("The app starts.");
+    if let Ok(address) = std::env::var("HEALTH") {
+        let listener = tokio::net::TcpListener::bind(address).await.expect("The address is free.");
+        println!("health at={}", listener.local_addr().expect("A bound listener has an address."));
+        tokio::spawn(health::http::serve(listener, app.health(), std::future::pending()));
+    }
     println!("started");
     for argument in std::env::args().skip(1) {
         match app.request(&argument, [step(&argument)]).await {

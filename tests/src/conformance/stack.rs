@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use promiscuous_core::config::Config;
 use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
+use promiscuous_core::health::Health;
 use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_core::subscriber::Subscriber;
 
@@ -102,6 +103,9 @@ pub trait App: Send + Sync {
 
     /// What keeps its database up to date, once it runs.
     fn subscriber(&self) -> Subscriber;
+
+    /// How what publishes does.
+    fn health(&self) -> Health;
 
     /// Publishes what is in hand, and stops publishing.
     async fn shut_down(&self);

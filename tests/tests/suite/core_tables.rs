@@ -253,6 +253,40 @@ async fn a_writer_that_dies_before_its_commit_is_replaced_by_a_dummy(kind: Kind)
     assert_eq!(totals(&replica).await, [15]);
 }
 
+async fn an_op_that_commits_after_a_later_one_was_swept_is_swept_too(kind: Kind) {
+    // given: two writers that have bumped, the earlier op first, and that tell nobody of their commits
+    let mut pair = bank(kind, Kind::Sqlite);
+    pair.adjust = |settings| {
+        settings.look_every = Duration::from_millis(50);
+        settings.sweep_after = Duration::ZERO;
+    };
+    let replica = pair.start().await;
+    let publisher = replica.here.publisher().unwrap().clone();
+    let mut ops = Vec::new();
+    for id in ["1", "2"] {
+        let operation = Operation {
+            operation: OperationKind::Create,
+            endpoint: promiscuous_core::key::Endpoint::parse("shop/deposit").unwrap(),
+            types: vec!["Deposit".into()],
+            id: id.into(),
+            attributes: Some(serde_json::json!({"amount": 7}).as_object().unwrap().clone()),
+        };
+        let pending = publisher.lock_and_bump(vec![operation], None).await.unwrap().unwrap();
+        ops.push(statement(&replica, pending.outbox_insert()));
+        std::mem::forget(pending);
+    }
+    let [earlier, later] = ops.try_into().unwrap();
+    // when: the later one commits and is swept, and then the earlier one commits
+    replica.plain_here().execute_raw(later).await.unwrap();
+    until(SOON, "the later op", async || (totals(&replica).await == [7]).then_some(())).await;
+    let here = replica.plain_here().clone();
+    until(SOON, "an empty outbox", async || (count(&here, "promiscuous_outbox").await == 0).then_some(()))
+        .await;
+    replica.plain_here().execute_raw(earlier).await.unwrap();
+    // then: it arrives too
+    until(SOON, "the earlier op", async || (totals(&replica).await == [7, 7]).then_some(())).await;
+}
+
 async fn a_write_whose_message_cannot_be_kept_fails_and_the_next_one_arrives(kind: Kind) {
     // given: an outbox that is away
     let mut pair = bank(kind, Kind::Sqlite);
@@ -308,6 +342,7 @@ conformance! {
     what_is_delivered_often_is_applied_once
     a_dummy_of_a_new_chain_does_not_hide_an_older_write
     a_writer_that_dies_before_its_commit_is_replaced_by_a_dummy
+    an_op_that_commits_after_a_later_one_was_swept_is_swept_too
     a_write_whose_message_cannot_be_kept_fails_and_the_next_one_arrives
 }
 

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use promiscuous_core::broker::memory::MemoryBroker;
 use promiscuous_core::broker::{Broker, Consumer, Publication, Queue, QueueKind};
 use promiscuous_core::dependency::Version;
+use promiscuous_core::health::Health;
 use promiscuous_core::key::Key;
 use promiscuous_core::message::Message;
 use promiscuous_core::operation::{Operation, OperationKind};
@@ -81,18 +82,19 @@ impl Observed {
 /// A subscriber that runs in this process until it is dropped.
 pub struct Running {
     pub status: watch::Receiver<Status>,
+    pub health: Health,
     task: JoinHandle<()>,
 }
 
 impl Running {
     /// Starts it, and waits until everything published from now on arrives.
     pub async fn start(subscriber: Subscriber) -> Self {
-        let mut status = subscriber.status();
+        let (mut status, health) = (subscriber.status(), subscriber.health());
         let task = tokio::spawn(async move {
             subscriber.run(std::future::pending()).await.unwrap();
         });
         status.wait_for(|status| status.consuming).await.expect("the subscriber ended");
-        Self { status, task }
+        Self { status, health, task }
     }
 }
 

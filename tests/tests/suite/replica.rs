@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use promiscuous_core::broker::memory::MemoryBroker;
+use promiscuous_core::health::Health;
 use promiscuous_core::message::Message;
 use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_core::subscriber::{Status, SubscriberSettings};
@@ -31,6 +32,8 @@ pub struct Replica {
     /// The subscriber's cache.
     pub applied_versions: MemoryStore,
     pub status: watch::Receiver<Status>,
+    /// How the subscriber does.
+    pub health: Health,
     observed: Observed,
     eyes: [Eyes; 2],
     running: Running,
@@ -107,6 +110,7 @@ impl Pair {
             versions: MemoryStore::named(&format!("{name}/shop")),
             applied_versions: MemoryStore::named(&format!("{name}/mirror")),
             status: running.status.clone(),
+            health: running.health.clone(),
             observed,
             eyes: [Eyes::open(databases[0].url()).await, Eyes::open(databases[1].url()).await],
             running,

@@ -10,6 +10,7 @@ use diesel::r2d2::{CustomizeConnection, Pool};
 use promiscuous_core::config::Config;
 use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
+use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
 use promiscuous_diesel::backend::PromiscuousBackend;
 use promiscuous_diesel::{App as DieselApp, ConnectError, Manager, Models, Running};
@@ -128,6 +129,10 @@ impl App for Started {
 
     fn subscriber(&self) -> Subscriber {
         self.running.subscriber().expect("The declarations of a test make sense.")
+    }
+
+    fn health(&self) -> Health {
+        self.running.health()
     }
 
     async fn shut_down(&self) {

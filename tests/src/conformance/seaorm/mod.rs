@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use promiscuous_core::config::Config;
 use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
+use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
 use promiscuous_seaorm::{Models, Promiscuous, PromiscuousConnection};
 
@@ -109,6 +110,10 @@ impl App for SeaApp {
 
     fn subscriber(&self) -> Subscriber {
         self.promiscuous.subscriber(&self.db).expect("The declarations of a test make sense.")
+    }
+
+    fn health(&self) -> Health {
+        self.db.health()
     }
 
     async fn shut_down(&self) {

@@ -25,6 +25,24 @@ mod faults {
         a_subscriber_that_dies_before_the_ack_applies_nothing_twice
     }
 
+    /// Moments between those above: two pairs will do, for what lies before and after is the same for each.
+    macro_rules! moments {
+        ($($scenario:ident)*) => {
+            $(mod $scenario {
+                crate::conformance::pairs! { $scenario:
+                    seaorm_postgres_to_diesel_mariadb: SEAORM_POSTGRES DIESEL_MARIADB,
+                    diesel_mariadb_to_seaorm_postgres: DIESEL_MARIADB SEAORM_POSTGRES,
+                }
+            })*
+        };
+    }
+
+    moments! {
+        a_publisher_that_dies_before_the_bump_leaves_nothing_behind
+        a_publisher_that_dies_after_the_outbox_insert_leaves_nothing_behind
+        a_publisher_that_dies_after_it_has_finished_loses_nothing
+    }
+
     /// Whether a write of a process that dies there counts.
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Fate {
@@ -84,6 +102,18 @@ mod faults {
 
     async fn a_publisher_that_dies_after_the_bump_leaves_nothing_behind(from: Stack, to: Stack) {
         each_write_meets_its_fate(from, to, "after_bump", Fate::Never).await;
+    }
+
+    async fn a_publisher_that_dies_before_the_bump_leaves_nothing_behind(from: Stack, to: Stack) {
+        each_write_meets_its_fate(from, to, "before_bump", Fate::Never).await;
+    }
+
+    async fn a_publisher_that_dies_after_the_outbox_insert_leaves_nothing_behind(from: Stack, to: Stack) {
+        each_write_meets_its_fate(from, to, "after_outbox_insert", Fate::Never).await;
+    }
+
+    async fn a_publisher_that_dies_after_it_has_finished_loses_nothing(from: Stack, to: Stack) {
+        each_write_meets_its_fate(from, to, "after_finish", Fate::Committed).await;
     }
 
     async fn a_publisher_that_dies_after_commit_loses_nothing(from: Stack, to: Stack) {

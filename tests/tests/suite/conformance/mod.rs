@@ -97,6 +97,7 @@ mod causal;
 mod chain;
 mod columns;
 mod deaths;
+mod delays;
 mod dependencies;
 mod fates;
 mod keys;
