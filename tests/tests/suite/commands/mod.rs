@@ -1,0 +1,3 @@
+//! What operators see and do with the `promiscuous` command.
+
+mod dead;
