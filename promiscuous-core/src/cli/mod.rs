@@ -3,7 +3,7 @@
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
 //! * `migrate`, `subscribe`, `recover`: what an app needs done
-//! * `dead`: what its operators look at, and mend
+//! * `status`, `dead`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod dead;
 mod migrate;
 mod recover;
 mod signals;
+mod status;
 mod subscribe;
 mod words;
 
@@ -115,6 +116,8 @@ enum Command {
     Recover(recover::Options),
     /// Look at the messages that could not be applied, and retry or drop them.
     Dead(dead::Options),
+    /// Say how this app's replication is: what waits to be published and to be applied, and what is wrong.
+    Status(status::Options),
 }
 
 /// Runs the command with the program's arguments.
@@ -149,6 +152,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Dead(options) => {
             let config = flags.or(Settings::load()?).resolve()?;
             dead::run(options, config).await
+        }
+        Command::Status(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            status::run(app, options, config).await
         }
     }
 }

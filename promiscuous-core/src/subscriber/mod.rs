@@ -17,12 +17,12 @@
 mod applier;
 pub(crate) mod backoff;
 mod batch;
-mod binding;
+pub(crate) mod binding;
 mod blocked;
 mod dying;
 mod handle;
 mod held;
-mod parked;
+pub(crate) mod parked;
 mod parking;
 pub mod scheduler;
 mod settings;

@@ -154,6 +154,19 @@ pub(super) async fn look(
     rows.into_iter().map(read_row).collect()
 }
 
+/// How many messages are parked, and when the first of them came, in milliseconds since 1970.
+pub(crate) async fn tally(database: &dyn Database) -> Result<(u64, Option<u64>), DatabaseError> {
+    let sql = Sql::new(database.dialect(), "SELECT COUNT(*), MIN(arrived_at) FROM promiscuous_parked");
+    let rows = database.query(sql, &[SqlType::Int, SqlType::Int]).await?;
+    match rows.first().map(Vec::as_slice) {
+        Some([SqlValue::Int(count), SqlValue::Int(oldest)]) => {
+            Ok((u64::try_from(*count).unwrap_or(0), u64::try_from(*oldest).ok()))
+        }
+        Some([_, SqlValue::Null]) => Ok((0, None)),
+        _ => Err(unreadable("a count is no number")),
+    }
+}
+
 /// Whether any message is parked.
 pub(super) async fn any(database: &dyn Database) -> Result<bool, DatabaseError> {
     let sql = Sql::new(database.dialect(), "SELECT id FROM promiscuous_parked LIMIT 1");
