@@ -3,7 +3,7 @@
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
 //! * `migrate`, `subscribe`, `recover`: what an app needs done
-//! * `status`, `dead`: what its operators look at, and mend
+//! * `status`, `blocked`, `dead`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::registry::Subscriptions;
 
+mod blocked;
 mod dead;
 mod migrate;
 mod recover;
@@ -118,6 +119,8 @@ enum Command {
     Dead(dead::Options),
     /// Say how this app's replication is: what waits to be published and to be applied, and what is wrong.
     Status(status::Options),
+    /// Say which messages wait for a cause, and where that cause is.
+    Blocked(blocked::Options),
 }
 
 /// Runs the command with the program's arguments.
@@ -156,6 +159,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Status(options) => {
             let config = flags.or(Settings::load()?).resolve()?;
             status::run(app, options, config).await
+        }
+        Command::Blocked(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            blocked::run(app, options, config).await
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) mod parked;
 mod parking;
 pub mod scheduler;
 mod settings;
-mod versions;
+pub(crate) mod versions;
 mod worker;
 
 pub use handle::Subscriber;

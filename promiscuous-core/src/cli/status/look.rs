@@ -88,7 +88,7 @@ async fn stored(app: &dyn App, config: &Config, declared: &Subscriptions) -> Res
 }
 
 /// The app's database, and nothing else of the app.
-async fn connect(app: &dyn App, config: &Config) -> Result<Arc<dyn Database>, Error> {
+pub(in crate::cli) async fn connect(app: &dyn App, config: &Config) -> Result<Arc<dyn Database>, Error> {
     let url = config.database_url.as_ref().ok_or_else(|| {
         Error::Configuration("no database is named: set DATABASE_URL, or pass --database-url".into())
     })?;

@@ -16,6 +16,8 @@ use crate::error::Error;
 mod look;
 mod report;
 
+pub(super) use look::connect;
+
 #[derive(Args)]
 #[command(after_help = "Exit status: 1 when a server is away, whatever else was found.\n\n\
     Examples:\n  promiscuous status\n  promiscuous status --format json")]

@@ -3,6 +3,7 @@
 use promiscuous_tests::processes::Builder;
 use serde_json::Value;
 
+mod blocked;
 mod dead;
 mod status;
 
