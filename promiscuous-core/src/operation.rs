@@ -1,5 +1,7 @@
 //! What happened to one object.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Endpoint, Key, NameError};
@@ -36,6 +38,19 @@ pub struct Operation {
     /// All published attributes as committed; none for a destroyed object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Attributes>,
+}
+
+/// What was done to which object: `update shop/user/5`. No values.
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.operation {
+            OperationKind::Create => "create",
+            OperationKind::Update => "update",
+            OperationKind::Destroy => "destroy",
+            OperationKind::Sync => "sync",
+        };
+        write!(f, "{kind} {}/{}", self.endpoint, self.id)
+    }
 }
 
 impl Operation {

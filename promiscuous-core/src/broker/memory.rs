@@ -9,8 +9,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Acknowledger, Broker, BrokerError, Consumer, DeadLetter, Delivery, Publication, Queue};
+use super::{
+    Acknowledger, Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Delivery, Publication, Queue,
+    QueueDepth,
+};
+use crate::clock;
 use crate::key::Endpoint;
+use dead_letters::{Buried, Hands};
+
+mod dead_letters;
 
 /// Brokers that are shared by name within the process; they live as long as it does.
 static NAMED: Mutex<BTreeMap<String, MemoryBroker>> = Mutex::new(BTreeMap::new());
@@ -36,6 +43,8 @@ struct State {
     claims: HashMap<Endpoint, String>,
     /// What consumers hold, by consumer.
     consumers: HashMap<u64, Holding>,
+    /// Dead letters in hands, by whose.
+    hands: HashMap<u64, Hands>,
     /// Numbers consumers, deliveries and messages; a message's number is its place in every queue.
     count: u64,
     /// The state of the generator that shuffles deliveries; none delivers in order.
@@ -51,8 +60,8 @@ struct MemoryQueue {
     bindings: Vec<String>,
     /// Ordered by place, so that what is returned takes its old place.
     ready: VecDeque<Queued>,
-    /// What will not be delivered again.
-    dead: Vec<DeadLetter>,
+    /// What will not be delivered again, ordered by place. Without what is in somebody's hands.
+    dead: VecDeque<Buried>,
 }
 
 #[derive(Clone)]
@@ -93,18 +102,21 @@ impl MemoryBroker {
         self.len(queue) == 0
     }
 
-    /// The dead letters of a queue (by its own full name, not theirs), oldest first.
+    /// The dead letters of a queue (by its own full name, not theirs), oldest first; without those in somebody's hands.
     pub fn dead_letters(&self, queue: &str) -> Vec<DeadLetter> {
-        self.state().queues.get(queue).map(|queue| queue.dead.clone()).unwrap_or_default()
+        let state = self.state();
+        let dead = state.queues.get(queue).map(|queue| queue.dead.iter());
+        dead.into_iter().flatten().map(|buried| buried.letter.clone()).collect()
     }
 
-    /// Loses every connection: all consumers end with an error, and what they held is queued again.
+    /// Loses every connection: all consumers end with an error, and what they held is queued again. So do readers of dead letters.
     pub fn disconnect(&self) {
         let mut state = self.state();
         let consumers: Vec<u64> = state.consumers.keys().copied().collect();
         for consumer in consumers {
             state.return_all(consumer);
         }
+        state.bury_all_again();
         drop(state);
         self.shared.changed.notify_waiters();
     }
@@ -275,10 +287,14 @@ impl Broker for MemoryBroker {
     async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
         let mut state = self.state();
         state.check_reachable()?;
-        let name = queue.name();
+        let (name, place) = (queue.name(), state.next_count());
         let Some(declared) = state.queues.get_mut(&name) else { return Err(undeclared(&name)) };
-        declared.dead.push(letter);
+        declared.dead.push_back(Buried { place, died_at: clock::millis(), letter });
         Ok(())
+    }
+
+    async fn open_dead_letters(&self, queue: &Queue) -> Result<Box<dyn DeadLetters>, BrokerError> {
+        dead_letters::open(self, queue)
     }
 
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
@@ -295,6 +311,19 @@ impl Broker for MemoryBroker {
         state.consumers.insert(id, holding);
         Ok(Box::new(MemoryConsumer {
             acknowledger: Arc::new(MemoryAcknowledger { broker: self.clone(), consumer: id }),
+        }))
+    }
+
+    async fn depth(&self, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError> {
+        let state = self.state();
+        state.check_reachable()?;
+        let name = queue.name();
+        let consumers = || state.consumers.values().filter(|holding| holding.queue == name);
+        Ok(state.queues.get(&name).map(|queue| QueueDepth {
+            ready: queue.ready.len() as u64,
+            unacked: Some(consumers().map(|holding| holding.unacked.len() as u64).sum()),
+            consumers: consumers().filter(|holding| !holding.stopped).count() as u64,
+            dead: queue.dead.len() as u64,
         }))
     }
 

@@ -10,9 +10,12 @@ use uuid::Uuid;
 use crate::key::Endpoint;
 use crate::message::MAX_MESSAGE_BYTES;
 
+mod dead_letters;
 pub mod memory;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+
+pub use dead_letters::{DeadLetter, DeadLetters, TakenLetter};
 
 /// The topic exchange that all messages go through.
 pub const EXCHANGE: &str = "promiscuous";
@@ -73,6 +76,19 @@ impl Queue {
     pub fn dead_letters(&self) -> String {
         format!("{}.promiscuous.dead", self.app)
     }
+}
+
+/// How much is in a subscriber's queue at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages that nobody has been given.
+    pub ready: u64,
+    /// Messages that were given to a consumer, and not acknowledged; none where the broker does not tell (AMQP does not).
+    pub unacked: Option<u64>,
+    /// Who consumes from it.
+    pub consumers: u64,
+    /// Dead letters, but for those in somebody's hands.
+    pub dead: u64,
 }
 
 /// How the broker keeps a queue.
@@ -146,19 +162,6 @@ impl std::fmt::Debug for Delivery {
     }
 }
 
-/// A message that could not be applied, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// As it came.
-    pub body: Bytes,
-    /// The AMQP `message_id`, where the body has one.
-    pub id: Option<Uuid>,
-    /// What the last attempt ended with, for people.
-    pub error: String,
-    /// How often it was tried; 0 when its body is no message.
-    pub attempts: u32,
-}
-
 /// Says what became of deliveries. When the connection that delivered them is lost, all of it is a no-op: the
 /// broker delivers them again.
 #[async_trait]
@@ -198,8 +201,17 @@ pub trait Broker: Send + Sync + 'static {
     /// by the caller, after that.
     async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError>;
 
+    /// Opens the dead letters of a declared queue, to look at them and to settle them.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] when the queue was never declared.
+    async fn open_dead_letters(&self, queue: &Queue) -> Result<Box<dyn DeadLetters>, BrokerError>;
+
     /// Consumes from a declared queue with at most `prefetch` unacknowledged deliveries.
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// How much is in a queue; none when it was never declared.
+    async fn depth(&self, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError>;
 
     /// Whether the broker can be reached now.
     async fn ping(&self) -> Result<(), BrokerError>;

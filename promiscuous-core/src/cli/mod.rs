@@ -1,6 +1,10 @@
 //! The `promiscuous` command. An app's own ten-line binary calls [`run`] with its adapter's [`App`].
 //!
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
+//!
+//! * `migrate`, `subscribe`, `recover`: what an app needs done
+//! * `status`, `blocked`, `dead`: what its operators look at, and mend
+//! * `signals`, `words`: what they share
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,10 +19,14 @@ use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::registry::Subscriptions;
 
+mod blocked;
+mod dead;
 mod migrate;
 mod recover;
 mod signals;
+mod status;
 mod subscribe;
+mod words;
 
 /// What an adapter knows of an app.
 #[async_trait]
@@ -107,6 +115,12 @@ enum Command {
     Migrate(migrate::Options),
     /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
     Recover(recover::Options),
+    /// Look at the messages that could not be applied, and retry or drop them.
+    Dead(dead::Options),
+    /// Say how this app's replication is: what waits to be published and to be applied, and what is wrong.
+    Status(status::Options),
+    /// Say which messages wait for a cause, and where that cause is.
+    Blocked(blocked::Options),
 }
 
 /// Runs the command with the program's arguments.
@@ -138,7 +152,25 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
             let config = flags.or(Settings::load()?).resolve()?;
             recover::run(app, options, config).await
         }
+        Command::Dead(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            dead::run(options, config).await
+        }
+        Command::Status(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            status::run(app, options, config).await
+        }
+        Command::Blocked(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            blocked::run(app, options, config).await
+        }
     }
+}
+
+/// Says what is wrong with how the command was called.
+fn usage(wrong: &str) -> ExitCode {
+    tracing::error!("{wrong}");
+    ExitCode::from(2)
 }
 
 fn start_log(format: LogFormat) {

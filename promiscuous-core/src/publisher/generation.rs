@@ -130,14 +130,18 @@ impl Generation {
     }
 
     async fn read(&self) -> Result<Option<u64>, DatabaseError> {
-        let sql =
-            Sql::new(self.database.dialect(), "SELECT value FROM promiscuous_meta WHERE name = 'generation'");
-        let rows = self.database.query(sql, &[SqlType::Int]).await?;
-        Ok(match rows.first().map(Vec::as_slice) {
-            Some([SqlValue::Int(value)]) => u64::try_from(*value).ok(),
-            _ => None,
-        })
+        stored(self.database.as_ref()).await
     }
+}
+
+/// The database's generation; none before the app has published for the first time.
+pub(crate) async fn stored(database: &dyn Database) -> Result<Option<u64>, DatabaseError> {
+    let sql = Sql::new(database.dialect(), "SELECT value FROM promiscuous_meta WHERE name = 'generation'");
+    let rows = database.query(sql, &[SqlType::Int]).await?;
+    Ok(match rows.first().map(Vec::as_slice) {
+        Some([SqlValue::Int(value)]) => u64::try_from(*value).ok(),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ use crate::registry::check_published;
 use crate::version_store::{Bump, StoreError, VersionStore};
 
 mod announcing;
-mod generation;
-mod outbox;
+pub(crate) mod generation;
+pub(crate) mod outbox;
 mod pending;
 mod publishing;
 mod recoverer;

@@ -44,6 +44,17 @@ pub(crate) struct OutboxRow {
     pub(crate) message: String,
 }
 
+/// How much is in an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Rows that are not known to be published, dummies included.
+    pub(crate) waiting: u64,
+    /// When the oldest of them was written, in milliseconds since 1970.
+    pub(crate) oldest_at: Option<u64>,
+    /// Published dummies that are kept.
+    pub(crate) fences: u64,
+}
+
 /// Core's own access to the outbox.
 pub(crate) struct Outbox {
     /// The app's database.
@@ -79,6 +90,27 @@ impl Outbox {
         sql.push(&format!(" ORDER BY op LIMIT {BATCH}"));
         let rows = self.database.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Text]).await?;
         rows.into_iter().map(read_row).collect()
+    }
+
+    /// How much is in it.
+    pub(crate) async fn tally(&self) -> Result<Tally, DatabaseError> {
+        let select =
+            "SELECT state, COUNT(*), MIN(created_at) FROM promiscuous_outbox GROUP BY state ORDER BY state";
+        let columns = [SqlType::Int, SqlType::Int, SqlType::Int];
+        let mut tally = Tally { waiting: 0, oldest_at: None, fences: 0 };
+        for row in self.database.query(Sql::new(self.dialect(), select), &columns).await? {
+            let [SqlValue::Int(state), SqlValue::Int(count), SqlValue::Int(oldest)] = row.as_slice() else {
+                return Err(unreadable("a count is no number"));
+            };
+            let (count, oldest) = (u64::try_from(*count).unwrap_or(0), u64::try_from(*oldest).unwrap_or(0));
+            if *state == FENCE {
+                tally.fences += count;
+            } else {
+                tally.waiting += count;
+                tally.oldest_at = Some(tally.oldest_at.map_or(oldest, |known| known.min(oldest)));
+            }
+        }
+        Ok(tally)
     }
 
     /// Forgets published messages.

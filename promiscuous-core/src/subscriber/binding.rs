@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::scheduler::{Consistency, Policy, Source};
 use crate::broker::{Broker, Queue, QueueKind};
 use crate::clock;
-use crate::database::{Database, DatabaseErrorKind, Sql, SqlType, SqlValue};
+use crate::database::{Database, DatabaseError, DatabaseErrorKind, Sql, SqlRow, SqlType, SqlValue};
 use crate::error::Error;
 use crate::registry::Subscriptions;
 
@@ -31,6 +31,31 @@ pub(super) async fn bind(
         bound.push(Source { from, since, consistency });
     }
     Ok((queue, Policy::new(bound)))
+}
+
+/// An endpoint that the app has bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// As the subscription names it: `shop/user` or `*/user`.
+    pub(crate) endpoint: String,
+    /// How it takes part: `live`.
+    pub(crate) state: String,
+    /// Since when, in microseconds since 1970.
+    pub(crate) since: u64,
+}
+
+/// Every endpoint that the app has ever bound.
+pub(crate) async fn bound(database: &dyn Database) -> Result<Vec<Bound>, DatabaseError> {
+    let select = "SELECT endpoint, state, bound_since FROM promiscuous_subscriptions ORDER BY endpoint";
+    let columns = [SqlType::Text, SqlType::Text, SqlType::Int];
+    let rows = database.query(Sql::new(database.dialect(), select), &columns).await?;
+    let read = |row: SqlRow| match <[SqlValue; 3]>::try_from(row) {
+        Ok([SqlValue::Text(endpoint), SqlValue::Text(state), SqlValue::Int(since)]) => {
+            Some(Bound { endpoint, state, since: u64::try_from(since).unwrap_or(0) })
+        }
+        _ => None,
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// When this endpoint was first bound, in microseconds since 1970; now, if it is new.

@@ -18,17 +18,17 @@
 mod applier;
 pub(crate) mod backoff;
 mod batch;
-mod binding;
+pub(crate) mod binding;
 mod blocked;
 mod dying;
 mod handle;
 mod held;
-mod parked;
+pub(crate) mod parked;
 mod parking;
 mod pulse;
 pub mod scheduler;
 mod settings;
-mod versions;
+pub(crate) mod versions;
 mod worker;
 
 pub use handle::Subscriber;

@@ -154,32 +154,69 @@ pub(super) async fn look(
     rows.into_iter().map(read_row).collect()
 }
 
-/// A message that was parked, as far as people ask.
-#[derive(Debug, Clone)]
-pub(super) struct Oldest {
-    /// Its id.
-    pub(super) id: Uuid,
-    /// See [`Parking::arrived_at`].
-    pub(super) arrived_at: u64,
-    /// The key that it waits for.
-    pub(super) waits_for: String,
+/// How many messages are parked, and when the first of them came, in milliseconds since 1970.
+pub(crate) async fn tally(database: &dyn Database) -> Result<(u64, Option<u64>), DatabaseError> {
+    let sql = Sql::new(database.dialect(), "SELECT COUNT(*), MIN(arrived_at) FROM promiscuous_parked");
+    let rows = database.query(sql, &[SqlType::Int, SqlType::Int]).await?;
+    match rows.first().map(Vec::as_slice) {
+        Some([SqlValue::Int(count), SqlValue::Int(oldest)]) => {
+            Ok((u64::try_from(*count).unwrap_or(0), u64::try_from(*oldest).ok()))
+        }
+        Some([_, SqlValue::Null]) => Ok((0, None)),
+        _ => Err(unreadable("a count is no number")),
+    }
 }
 
-/// What has been parked longest: one, or none.
-pub(super) async fn oldest(database: &dyn Database) -> Result<Vec<Oldest>, DatabaseError> {
-    let sql = "SELECT id, arrived_at, waits_for FROM promiscuous_parked ORDER BY arrived_at LIMIT 1";
-    let rows = database
-        .query(Sql::new(database.dialect(), sql), &[SqlType::Text, SqlType::Int, SqlType::Text])
-        .await?;
-    let read = |row: SqlRow| match row.as_slice() {
-        [SqlValue::Text(id), SqlValue::Int(arrived_at), SqlValue::Text(waits_for)] => Ok(Oldest {
-            id: Uuid::parse_str(id.trim()).map_err(unreadable)?,
-            arrived_at: (*arrived_at).try_into().unwrap_or(0),
-            waits_for: waits_for.clone(),
-        }),
+/// A parked message, and what it waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// When it came, in milliseconds since 1970.
+    pub(crate) arrived_at: u64,
+    /// What must change before it can be ready.
+    pub(crate) waits_for: Key,
+    /// See [`Parking::version`].
+    pub(crate) version: Version,
+    /// As it came.
+    pub(crate) body: String,
+}
+
+/// At most so many parked messages, the oldest first, after this one.
+pub(crate) async fn page(
+    database: &dyn Database,
+    after: Option<&Waiting>,
+    limit: usize,
+) -> Result<Vec<Waiting>, DatabaseError> {
+    let mut sql = Sql::new(
+        database.dialect(),
+        "SELECT id, arrived_at, waits_for, generation, version, message FROM promiscuous_parked ",
+    );
+    if let Some(Waiting { id, arrived_at, .. }) = after {
+        sql.push("WHERE arrived_at > ").bind(*arrived_at);
+        sql.push(" OR (arrived_at = ").bind(*arrived_at).push(" AND id > ").bind(id.to_string()).push(")");
+    }
+    sql.push(&format!(" ORDER BY arrived_at, id LIMIT {limit}"));
+    use SqlType::{Int, Text};
+    let rows = database.query(sql, &[Text, Int, Text, Int, Int, Text]).await?;
+    rows.into_iter().map(read_waiting).collect()
+}
+
+fn read_waiting(row: SqlRow) -> Result<Waiting, DatabaseError> {
+    use SqlValue::{Int, Text};
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    match <[SqlValue; 6]>::try_from(row) {
+        Ok([Text(id), Int(arrived_at), Text(key), Int(generation), Int(version), Text(body)]) => {
+            Ok(Waiting {
+                id: Uuid::parse_str(id.trim()).map_err(unreadable)?,
+                arrived_at: number(arrived_at),
+                waits_for: Key::parse(&key).map_err(unreadable)?,
+                version: Version::new(number(generation), number(version)),
+                body,
+            })
+        }
         _ => Err(unreadable("a column has another type than `promiscuous migrate` gave it")),
-    };
-    rows.into_iter().map(read).collect()
+    }
 }
 
 /// Whether any message is parked.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::batch::Shared;
 use super::held::{ByConnection, Held};
-use super::parked::{self, Look, Lot, Oldest, Parked, Parking};
+use super::parked::{self, Look, Lot, Parked, Parking};
 use super::scheduler::{Arrival, Obstacle, Sequence};
 use super::worker::Worker;
 use crate::clock;
@@ -68,7 +68,7 @@ pub(super) struct Found {
     /// Whether anything is parked at all.
     any: bool,
     /// What has been there longest; none when nobody looked.
-    oldest: Option<Vec<Oldest>>,
+    oldest: Option<Vec<parked::Waiting>>,
 }
 
 impl ParkingState {
@@ -309,7 +309,7 @@ async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
     let database = shared.database.as_ref();
     let mut found = Found { parked: Vec::new(), more: false, any: true, oldest: None };
     if looks.iter().any(|(look, _)| matches!(look, Look::Over(_))) {
-        found.oldest = parked::oldest(database).await.ok();
+        found.oldest = parked::page(database, None, 1).await.ok();
     }
     for (look, limit) in looks {
         match parked::look(database, &look, limit).await {

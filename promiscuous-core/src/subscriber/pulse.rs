@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::parked::Oldest;
+use super::parked;
 use super::worker::Worker;
 use crate::clock;
 use crate::health::{Level, Pulse};
@@ -46,11 +46,11 @@ impl Longest {
     }
 
     /// What was parked longest ago.
-    pub(super) fn parked(&mut self, oldest: Vec<Oldest>) {
-        self.parked = oldest.into_iter().next().map(|Oldest { id, arrived_at, waits_for }| {
-            let waited = Duration::from_millis(clock::millis().saturating_sub(arrived_at));
+    pub(super) fn parked(&mut self, oldest: Vec<parked::Waiting>) {
+        self.parked = oldest.into_iter().next().map(|parked| {
+            let waited = Duration::from_millis(clock::millis().saturating_sub(parked.arrived_at));
             let since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
-            Waiting { id, waits_for, since }
+            Waiting { id: parked.id, waits_for: parked.waits_for.to_string(), since }
         });
     }
 

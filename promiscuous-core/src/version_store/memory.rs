@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Advance, Announcement, Applied, AppliedStore, Bump, Bumped, CacheId, Finish, KeyVersion, Loaded, NOTHING,
-    Refusal, StoreError, Trust, VersionStore,
+    Refusal, StoreError, Survey, Trust, VersionStore,
 };
 use crate::dependency::{ReadDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
@@ -282,6 +282,24 @@ impl VersionStore for MemoryStore {
             state.intents.values().filter(|intent| intent.deadline <= now).collect();
         overdue.sort_by_key(|intent| (intent.deadline, intent.record.op));
         Ok(overdue.into_iter().take(limit).map(|intent| intent.record.clone()).collect())
+    }
+
+    async fn intents(&self, limit: usize) -> Result<Vec<Bumped>, StoreError> {
+        let state = self.state();
+        let mut intents: Vec<&Intent> = state.intents.values().collect();
+        intents.sort_by_key(|intent| (intent.deadline, intent.record.op));
+        Ok(intents.into_iter().take(limit).map(|intent| intent.record.clone()).collect())
+    }
+
+    async fn survey(&self) -> Result<Survey, StoreError> {
+        let (state, now) = (self.state(), now());
+        let overdue = state.intents.values().filter(|intent| intent.deadline <= now).count();
+        Ok(Survey {
+            generation: state.generation,
+            is_trusted: state.generation.is_some(),
+            intents: state.intents.len() as u64,
+            overdue: overdue as u64,
+        })
     }
 
     async fn hasten(&self, op: Uuid, delay: Duration) -> Result<(), StoreError> {

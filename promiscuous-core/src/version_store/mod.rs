@@ -125,6 +125,19 @@ pub struct Refusal {
     pub(crate) run_id: String,
 }
 
+/// What there is to know of a store's state at one moment, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    /// The stored generation; none when the app has published nothing here, or the store has lost it.
+    pub generation: Option<u64>,
+    /// Whether the server run is the one that the generation was confirmed on: only then it is believed.
+    pub is_trusted: bool,
+    /// Ops that are not finished.
+    pub intents: u64,
+    /// Those of them whose deadline has passed, by the store's clock.
+    pub overdue: u64,
+}
+
 /// The publisher's version store. Every method is atomic, and safe to call again when its answer was lost,
 /// but for [`lock_and_bump`](VersionStore::lock_and_bump), whose op is then settled by its intent.
 #[async_trait]
@@ -151,6 +164,12 @@ pub trait VersionStore: Send + Sync + 'static {
 
     /// Intents whose deadline has passed by the store's clock, oldest first.
     async fn overdue(&self, limit: usize) -> Result<Vec<Bumped>, StoreError>;
+
+    /// Intents, whether overdue or not, the earliest deadline first.
+    async fn intents(&self, limit: usize) -> Result<Vec<Bumped>, StoreError>;
+
+    /// How the store is, changing nothing: a look, and no part of the protocol.
+    async fn survey(&self) -> Result<Survey, StoreError>;
 
     /// Brings the deadline of an intent forward to `delay` from now; nothing when there is no such intent, or its deadline is earlier.
     async fn hasten(&self, op: Uuid, delay: Duration) -> Result<(), StoreError>;

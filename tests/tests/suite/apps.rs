@@ -131,8 +131,12 @@ impl Deref for Subscribing {
 impl Subscribing {
     /// `promiscuous subscribe`.
     pub fn process(&self) -> Builder {
-        Process::new(env!("CARGO_BIN_EXE_command"))
-            .arg("subscribe")
+        self.command(&["subscribe"]).env("RUST_LOG", "warn")
+    }
+
+    /// `promiscuous` with these arguments.
+    pub fn command(&self, arguments: &[&str]) -> Builder {
+        let command = Process::new(env!("CARGO_BIN_EXE_command"))
             .env("STACK", self.stack.to_string())
             .env("PROMISCUOUS_APP", &self.app)
             .env("PROMISCUOUS_CLOCK_SKEW", "0")
@@ -140,8 +144,16 @@ impl Subscribing {
             .env("AMQP_URL", self.config.amqp_url.expose())
             .env("REDIS_URL", self.config.redis_url.expose())
             .env("SUBSCRIBES", self.models.join(","))
-            .env("FROM", &self.from)
-            .env("RUST_LOG", "warn")
+            .env("FROM", &self.from);
+        arguments.iter().fold(command, |command, argument| command.arg(argument))
+    }
+
+    /// What it prints on stdout, once it has ended well.
+    pub async fn told(&self, arguments: &[&str]) -> Vec<String> {
+        let mut process = self.command(arguments).spawn();
+        let status = process.wait().await;
+        assert!(status.success(), "{arguments:?}: {status}");
+        process.said().to_vec()
     }
 
     /// Starts it, and waits until everything published from now on arrives.

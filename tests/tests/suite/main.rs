@@ -4,6 +4,7 @@ mod adapter;
 mod apps;
 mod brokers;
 mod column_types;
+mod commands;
 mod conduct;
 mod conformance;
 mod core_tables;

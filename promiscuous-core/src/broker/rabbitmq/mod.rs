@@ -4,6 +4,8 @@
 //! * `topology`: the exchange, queues, and claims on endpoints
 //! * `publishing`: pipelined, with confirms
 //! * `consuming`: deliveries and what became of them
+//! * `burying`: dead letters, put aside with why
+//! * `dead_letters`: dead letters, taken out again
 //!
 //! **Consumer timeout.** Since 3.8.15 the server closes the channel of a consumer that leaves a delivery
 //! unacknowledged for 30 minutes (`consumer_timeout`), and delivers everything it held again. Blocked messages are
@@ -20,12 +22,14 @@ use lapin::{Channel, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Broker, BrokerError, Consumer, DeadLetter, Publication, Queue};
+use super::{Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Publication, Queue, QueueDepth};
 use crate::key::Endpoint;
 use connection::Link;
 
+mod burying;
 mod connection;
 mod consuming;
+mod dead_letters;
 mod publishing;
 mod topology;
 
@@ -102,13 +106,21 @@ impl Broker for RabbitMq {
     }
 
     async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
-        publishing::bury(self, queue, letter).await
+        burying::bury(self, queue, letter).await
+    }
+
+    async fn open_dead_letters(&self, queue: &Queue) -> Result<Box<dyn DeadLetters>, BrokerError> {
+        dead_letters::open(self, queue).await
     }
 
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
         timeout(ANSWER_TIMEOUT, consuming::consume(self, queue, prefetch))
             .await
             .unwrap_or_else(|_| Err(self.link().lost(&"it does not answer in time")))
+    }
+
+    async fn depth(&self, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError> {
+        topology::depth(self, queue).await
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {

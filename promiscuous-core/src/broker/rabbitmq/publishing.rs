@@ -4,24 +4,20 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
+use lapin::types::{FieldArray, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::time::{Instant, timeout_at};
 
 use super::topology::{declare_exchange, text};
 use super::{RabbitMq, broker_error, short};
-use crate::broker::{BrokerError, DeadLetter, EXCHANGE, Publication, Queue, check_size};
-use crate::clock;
+use crate::broker::{BrokerError, EXCHANGE, Publication, check_size};
 
 /// How long sending and confirming may take, the whole batch together. A broker that is short of memory or disk
 /// blocks publishers: then the messages stay in the outbox, and are published again.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How much of an error goes with a dead letter.
-const ERROR_CHARS: usize = 4_000;
+pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// AMQP's `delivery_mode` for messages that survive a restart of the broker.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// Publishes all; one answer for each, in order.
 pub(super) async fn publish(
@@ -85,58 +81,6 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
     }
 }
 
-/// Puts a message among the dead letters of a queue, with why in its headers.
-pub(super) async fn bury(broker: &RabbitMq, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
-    let burying = async {
-        let channel = channel(broker).await?;
-        let result = bury_on(broker, &channel, queue, letter).await;
-        if result.is_err() {
-            discard(broker, &channel).await;
-        }
-        result
-    };
-    let late = || broker.link().lost(&"it does not confirm in time: it may be short of memory or disk");
-    tokio::time::timeout(CONFIRM_TIMEOUT, burying).await.unwrap_or_else(|_| Err(late()))
-}
-
-async fn bury_on(
-    broker: &RabbitMq,
-    channel: &Channel,
-    queue: &Queue,
-    letter: DeadLetter,
-) -> Result<(), BrokerError> {
-    let at = broker.at();
-    let lost = |error: lapin::Error| broker_error(at, &error);
-    let mut headers = FieldTable::default();
-    // A header that is too long would make the broker close the connection.
-    let error: String = letter.error.chars().take(ERROR_CHARS).collect();
-    headers.insert("promiscuous-error".into(), text(error));
-    headers.insert("promiscuous-attempts".into(), AMQPValue::LongLongInt(letter.attempts.into()));
-    let mut properties = BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
-        .with_content_type("application/json".into())
-        .with_timestamp(clock::millis() / 1_000)
-        .with_headers(headers);
-    if let Some(id) = letter.id {
-        properties = properties.with_message_id(short(at, id.to_string())?);
-    }
-    // Returned rather than lost, when somebody has deleted the queue.
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let name = short(at, queue.dead_letters())?;
-    let sent = channel.basic_publish("".into(), name, options, &letter.body, properties);
-    match sent.await.map_err(lost)?.await.map_err(lost)? {
-        Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => {
-            let reason = format!("there is no queue {}", queue.dead_letters());
-            Err(BrokerError::Connection { at: at.to_owned(), reason })
-        }
-        Confirmation::Nack(_) => {
-            Err(BrokerError::Connection { at: at.to_owned(), reason: "it did not take a dead letter".into() })
-        }
-        Confirmation::NotRequested => Err(broker.link().lost(&"it is not in confirm mode")),
-    }
-}
-
 /// The routing key and everything else that the envelope says.
 fn address(at: &str, publication: &Publication) -> Result<(ShortString, BasicProperties), BrokerError> {
     let refused = |reason: String| BrokerError::Refused { at: at.to_owned(), reason };
@@ -164,7 +108,7 @@ fn address(at: &str, publication: &Publication) -> Result<(ShortString, BasicPro
 }
 
 /// The channel to publish on, in confirm mode; opened if there is none or it was closed.
-async fn channel(broker: &RabbitMq) -> Result<Channel, BrokerError> {
+pub(super) async fn channel(broker: &RabbitMq) -> Result<Channel, BrokerError> {
     let mut current = broker.shared.publishing.lock().await;
     if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {
         return Ok(channel.clone());
@@ -179,7 +123,7 @@ async fn channel(broker: &RabbitMq) -> Result<Channel, BrokerError> {
 }
 
 /// Has the next call open another channel, unless someone has by now.
-async fn discard(broker: &RabbitMq, failed: &Channel) {
+pub(super) async fn discard(broker: &RabbitMq, failed: &Channel) {
     let mut current = broker.shared.publishing.lock().await;
     current.take_if(|channel| channel.id() == failed.id() || !channel.status().connected());
 }

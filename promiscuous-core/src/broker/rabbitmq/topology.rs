@@ -2,15 +2,18 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use super::{RabbitMq, broker_error, short};
-use crate::broker::{BrokerError, EXCHANGE, Queue, QueueKind, claim_exchange};
+use crate::broker::{BrokerError, EXCHANGE, Queue, QueueDepth, QueueKind, claim_exchange};
 use crate::key::Endpoint;
 
 /// How often a quorum queue delivers a message again before it drops it to the dead letters by itself: never, in
 /// practice. Each crash of a worker counts, and since RabbitMQ 4.0 the default is 20.
+///
+/// Dead letters have it for two more reasons: those that are looked at for the 21st time would be thrown away, and without a
+/// limit what is put back goes to the end of the queue instead of to its place.
 const DELIVERY_LIMIT: i32 = 1_000_000_000;
 
 /// What precedes the owner's name in the `alternate-exchange` of a claim.
@@ -58,7 +61,7 @@ async fn claim_one(
     let name = short(broker.at(), exchange.as_str())?;
     match channel.exchange_declare(name, ExchangeKind::Fanout, DURABLE, arguments).await {
         Ok(()) => Ok(()),
-        Err(error) if precondition_failed(&error) => Err(BrokerError::EndpointTaken {
+        Err(error) if is_soft(&error, AMQPSoftError::PRECONDITIONFAILED) => Err(BrokerError::EndpointTaken {
             endpoint: endpoint.clone(),
             owner: current_owner(&error.to_string()),
             exchange,
@@ -67,9 +70,8 @@ async fn claim_one(
     }
 }
 
-fn precondition_failed(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error)
-        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)))
+fn is_soft(error: &lapin::Error, soft: AMQPSoftError) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(soft))
 }
 
 /// The app in `… received the value 'promiscuous.app.b' of type 'longstr' but current is the value 'promiscuous.app.a' …`. The
@@ -89,7 +91,10 @@ pub(super) async fn declare(broker: &RabbitMq, queue: &Queue) -> Result<(), Brok
         .on_own_channel(async |channel| {
             declare_exchange(broker, channel).await?;
             let refused = |error: lapin::Error| broker_error(at, &error);
-            channel.queue_declare(dead.clone(), durable, kind(queue)).await.map_err(refused)?;
+            channel
+                .queue_declare(dead.clone(), durable, arguments_of_dead_letters(queue))
+                .await
+                .map_err(refused)?;
             channel.queue_declare(name.clone(), durable, arguments(queue)).await.map_err(refused)?;
             for binding in &queue.bindings {
                 let (exchange, pattern) = (EXCHANGE.into(), short(at, binding.as_str())?);
@@ -107,6 +112,38 @@ pub(super) async fn declare(broker: &RabbitMq, queue: &Queue) -> Result<(), Brok
         .await
 }
 
+/// What is in a queue now; none when it or its dead letters are not there.
+pub(super) async fn depth(broker: &RabbitMq, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError> {
+    let at = broker.at();
+    let (name, dead) = (short(at, queue.name())?, short(at, queue.dead_letters())?);
+    broker
+        .on_own_channel(async |channel| {
+            let Some(live) = look(broker, channel, &name).await? else { return Ok(None) };
+            let Some(dead) = look(broker, channel, &dead).await? else { return Ok(None) };
+            Ok(Some(QueueDepth {
+                ready: live.message_count().into(),
+                unacked: None,
+                consumers: live.consumer_count().into(),
+                dead: dead.message_count().into(),
+            }))
+        })
+        .await
+}
+
+/// A queue as it is, whatever settings it has; none when it is not there, and then the channel is closed.
+pub(super) async fn look(
+    broker: &RabbitMq,
+    channel: &Channel,
+    name: &ShortString,
+) -> Result<Option<lapin::Queue>, BrokerError> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    match channel.queue_declare(name.clone(), passive, FieldTable::default()).await {
+        Ok(queue) => Ok(Some(queue)),
+        Err(error) if is_soft(&error, AMQPSoftError::NOTFOUND) => Ok(None),
+        Err(error) => Err(broker_error(broker.at(), &error)),
+    }
+}
+
 fn kind(queue: &Queue) -> FieldTable {
     let mut arguments = FieldTable::default();
     let kind = match queue.kind {
@@ -117,12 +154,19 @@ fn kind(queue: &Queue) -> FieldTable {
     arguments
 }
 
-fn arguments(queue: &Queue) -> FieldTable {
+fn arguments_of_dead_letters(queue: &Queue) -> FieldTable {
     let mut arguments = kind(queue);
+    if queue.kind == QueueKind::Quorum {
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+    }
+    arguments
+}
+
+fn arguments(queue: &Queue) -> FieldTable {
+    let mut arguments = arguments_of_dead_letters(queue);
     arguments.insert("x-dead-letter-exchange".into(), text(""));
     arguments.insert("x-dead-letter-routing-key".into(), text(queue.dead_letters()));
     if queue.kind == QueueKind::Quorum {
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
         // A dead letter stays in the queue until the dead letters have confirmed it. That wants this overflow
         // setting, which has no other effect: the queue has no limit.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));

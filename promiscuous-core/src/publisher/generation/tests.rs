@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::database::{Dialect, SqlRow, Transaction};
 use crate::key::Key;
-use crate::version_store::{Bump, Bumped, Finish, KeyVersion, Refusal};
+use crate::version_store::{Bump, Bumped, Finish, KeyVersion, Refusal, Survey};
 
 /// A database that holds nothing but the generation.
 #[derive(Default)]
@@ -88,6 +88,12 @@ impl VersionStore for Mirror {
         unreachable!()
     }
     async fn overdue(&self, _: usize) -> Result<Vec<Bumped>, StoreError> {
+        unreachable!()
+    }
+    async fn intents(&self, _: usize) -> Result<Vec<Bumped>, StoreError> {
+        unreachable!()
+    }
+    async fn survey(&self) -> Result<Survey, StoreError> {
         unreachable!()
     }
     async fn hasten(&self, _: Uuid, _: Duration) -> Result<(), StoreError> {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::scripts::{self, Call, number, texts, unexpected};
 use super::{CHUNK, RedisStore, millis, parse_op};
 use crate::key::Key;
-use crate::version_store::{Bump, Bumped, Finish, KeyVersion, Refusal, StoreError, Trust, VersionStore};
+use crate::version_store::{
+    Bump, Bumped, Finish, KeyVersion, Refusal, StoreError, Survey, Trust, VersionStore,
+};
 
 /// How soon an op is looked at whose lock was taken over, in milliseconds.
 const EARLY_LOOK_MS: u64 = 1_000;
@@ -170,6 +172,30 @@ impl VersionStore for RedisStore {
             Call::new(&scripts::OVERDUE).key(self.single("intents")).key(self.single("deadlines")).arg(limit)
         };
         texts(self.eval_one(call).await?)?.iter().map(|record| parse_record(record)).collect()
+    }
+
+    async fn intents(&self, limit: usize) -> Result<Vec<Bumped>, StoreError> {
+        let call = |_: &str| {
+            Call::new(&scripts::INTENTS).key(self.single("intents")).key(self.single("deadlines")).arg(limit)
+        };
+        texts(self.eval_one(call).await?)?.iter().map(|record| parse_record(record)).collect()
+    }
+
+    async fn survey(&self) -> Result<Survey, StoreError> {
+        let look = |run_id: &str| {
+            let keys = ["generation", "intents", "deadlines"].map(|name| self.single(name));
+            keys.into_iter().fold(Call::new(&scripts::SURVEY), Call::key).arg(run_id)
+        };
+        let answer = texts(self.eval_one(look).await?)?;
+        match answer.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            [generation, trusted, intents, overdue] => Ok(Survey {
+                generation: Some(*generation).filter(|known| !known.is_empty()).map(number).transpose()?,
+                is_trusted: *trusted == "1",
+                intents: number(intents)?,
+                overdue: number(overdue)?,
+            }),
+            _ => Err(unexpected("a survey has four answers")),
+        }
     }
 
     async fn hasten(&self, op: Uuid, delay: Duration) -> Result<(), StoreError> {

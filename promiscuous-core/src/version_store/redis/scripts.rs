@@ -27,6 +27,8 @@ scripts! {
     FINISH = "finish.lua";
     HASTEN = "hasten.lua";
     OVERDUE = "overdue.lua";
+    INTENTS = "intents.lua";
+    SURVEY = "survey.lua";
     LEASE = "lease.lua";
     VERSIONS_OF = "versions_of.lua";
     ADVANCE = "advance.lua";

@@ -11,7 +11,7 @@ use promiscuous_core::version_store::memory::MemoryStore;
 use promiscuous_core::version_store::redis::RedisStore;
 use promiscuous_core::version_store::{
     Advance, Announcement, Applied, AppliedStore, Bump, Bumped, CacheId, Finish, Loaded, NOTHING, Ordinals,
-    Refusal, StoreError, Trust, VersionStore,
+    Refusal, StoreError, Survey, Trust, VersionStore,
 };
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
@@ -110,6 +110,12 @@ impl VersionStore for OnRedis {
     async fn overdue(&self, limit: usize) -> Result<Vec<Bumped>, StoreError> {
         self.store.overdue(limit).await
     }
+    async fn intents(&self, limit: usize) -> Result<Vec<Bumped>, StoreError> {
+        self.store.intents(limit).await
+    }
+    async fn survey(&self) -> Result<Survey, StoreError> {
+        self.store.survey().await
+    }
     async fn hasten(&self, op: Uuid, delay: Duration) -> Result<(), StoreError> {
         self.store.hasten(op, delay).await
     }
@@ -161,9 +167,11 @@ mod applied;
 mod publishing;
 mod redis_lifecycle;
 mod redis_server;
+mod surveys;
 
 use applied::*;
 use publishing::*;
+use surveys::*;
 
 conformance! {
     a_sound_store_passes_its_check
@@ -181,6 +189,8 @@ conformance! {
     finish_removes_only_its_own_locks_and_is_repeatable
     many_ops_with_many_keys_finish_at_once
     overdue_intents_come_oldest_first_with_what_they_bumped
+    a_survey_tells_how_the_store_is_and_changes_nothing
+    intents_are_told_whether_overdue_or_not
     hasten_brings_a_deadline_forward_and_never_back
     a_lease_has_one_holder_who_can_renew_it
     versions_of_reads_versions_and_locks_and_starts_new_chains
