@@ -20,7 +20,8 @@ use crate::broker::{BrokerError, DeadLetters, Queue, QueueKind, TakenLetter};
 const CHUNK: usize = 1_000;
 
 /// When a pause would be as long as this, nobody waits any more for letters that were put back: somebody else has taken them.
-const LAST_PAUSE: Duration = Duration::from_millis(500);
+/// Those before it are 4 s together: a busy quorum queue takes its time.
+const LAST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How many letters there are in a queue, but for those in somebody's hands; none when it is not there.
 async fn count(broker: &RabbitMq, channel: &Channel, dead: &ShortString) -> Result<Option<u64>, BrokerError> {

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use super::PAGE;
 use super::cause::{Cause, Place};
-use crate::cli::dead::graveyard::{Graveyard, queue_of};
+use crate::broker::{Broker, BrokerError, Queue};
+use crate::cli::dead::graveyard::queue_of;
 use crate::config::Config;
 use crate::database::{Database, DatabaseError};
 use crate::dependency::{ReadDependency, Version, WriteDependency};
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::key::Key;
 use crate::links::Links;
 use crate::message::Message;
 use crate::publisher::outbox::Outbox;
 use crate::subscriber::{parked, versions};
+use crate::version_store::{StoreError, VersionStore};
 
 /// Intents of one publisher that are looked at. More are in flight only where nothing is settled for long.
 const INTENTS: usize = 10_000;
@@ -73,20 +75,15 @@ impl Search {
         let apps: BTreeSet<String> =
             self.missing().map(|cause| app_of(&cause.waits_for).to_owned()).collect();
         for app in apps {
-            let looked =
-                tokio::time::timeout(Duration::from_secs(15), self.look_at_intents(config, &app)).await;
-            let problem = match looked {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => chain(&error),
-                Err(_) => "it does not answer in time".to_owned(),
-            };
-            self.away.push(format!("Redis: {problem}"));
-            break;
+            let theirs = Links::new(&Config { app: app.clone(), ..config.clone() })?.versions;
+            if let Err(error) = self.look_at_intents(theirs.as_ref(), app).await {
+                self.away.push(format!("Redis: {error}"));
+                break;
+            }
         }
         self.look_at_parked(database.as_ref()).await?;
-        let graveyard = Graveyard::of(config, &links);
-        if let Err(error) = self.look_at_dead_letters(&graveyard, &links, config).await {
-            self.away.push(format!("RabbitMQ: {}", chain(&error)));
+        if let Err(error) = self.look_at_dead_letters(links.broker.as_ref(), &queue_of(config)).await {
+            self.away.push(format!("RabbitMQ: {error}"));
         }
         Ok(())
     }
@@ -146,15 +143,14 @@ impl Search {
 
     /// What a publisher's writers are about to do. Apps normally share one Redis; where this one knows nothing of the
     /// publisher, it has another.
-    async fn look_at_intents(&mut self, config: &Config, app: &str) -> Result<(), Error> {
-        let theirs = Links::new(&Config { app: app.to_owned(), ..config.clone() })?.versions;
+    async fn look_at_intents(&mut self, theirs: &dyn VersionStore, app: String) -> Result<(), StoreError> {
         if theirs.survey().await?.generation.is_none() {
             return Ok(());
         }
         for intent in theirs.intents(INTENTS).await? {
             self.see(intent.generation, &intent.write, &intent.read, &Place::InFlight);
         }
-        self.seen_apps.insert(app.to_owned());
+        self.seen_apps.insert(app);
         Ok(())
     }
 
@@ -187,27 +183,22 @@ impl Search {
         Ok(())
     }
 
-    async fn look_at_dead_letters(
-        &mut self,
-        graveyard: &Graveyard,
-        links: &Links,
-        config: &Config,
-    ) -> Result<(), Error> {
+    async fn look_at_dead_letters(&mut self, broker: &dyn Broker, queue: &Queue) -> Result<(), BrokerError> {
         if self.is_done() {
             return Ok(());
         }
-        let Some(depth) = links.broker.depth(&queue_of(config)).await? else { return Ok(()) };
+        let Some(depth) = broker.depth(queue).await? else { return Ok(()) };
         self.queued = depth.ready;
         if depth.dead == 0 {
             return Ok(());
         }
-        let mut letters = graveyard.open().await?;
+        let mut letters = broker.open_dead_letters(queue).await?;
         while !self.is_done()
             && let Some(taken) = letters.next().await?
         {
             self.see_message(&taken.letter.body, |message| Place::Dead { cause_id: message.id });
         }
-        Ok(letters.put_back().await?)
+        letters.put_back().await
     }
 }
 

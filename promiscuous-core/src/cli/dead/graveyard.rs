@@ -14,19 +14,19 @@ pub(in crate::cli) fn queue_of(config: &Config) -> Queue {
 }
 
 /// Where this app's dead letters are.
-pub(in crate::cli) struct Graveyard {
+pub(super) struct Graveyard {
     broker: Arc<dyn Broker>,
     queue: Queue,
 }
 
 impl Graveyard {
     /// Of this app. Connects when it is opened.
-    pub(in crate::cli) fn of(config: &Config, links: &Links) -> Self {
+    pub(super) fn of(config: &Config, links: &Links) -> Self {
         Self { broker: Arc::clone(&links.broker), queue: queue_of(config) }
     }
 
     /// Takes them in hands.
-    pub(in crate::cli) async fn open(&self) -> Result<Box<dyn DeadLetters>, Error> {
+    pub(super) async fn open(&self) -> Result<Box<dyn DeadLetters>, Error> {
         match self.broker.open_dead_letters(&self.queue).await {
             Err(BrokerError::Refused { at, reason }) => Err(Error::Configuration(format!(
                 "the queue {} at {at} cannot be opened ({reason}): `promiscuous subscribe` creates it",
@@ -36,7 +36,7 @@ impl Graveyard {
         }
     }
 
-    pub(in crate::cli) fn app(&self) -> &str {
+    pub(super) fn app(&self) -> &str {
         &self.queue.app
     }
 }

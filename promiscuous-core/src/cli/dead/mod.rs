@@ -12,7 +12,7 @@
 //! **An end** is known from the number of letters that there are when a command begins: it reads as many and no more. So a letter that
 //! dies again while the command runs does not come round. **Memory** holds one batch of letters at a time, whatever their number. What a
 //! command has in hands no other one sees. RabbitMQ takes letters back from a command that holds them for 30 minutes
-//! (`consumer_timeout`): with very many, settle them in parts (`--limit`).
+//! (`consumer_timeout`), and gives out some hundreds a second: with very many, settle them in parts (`--limit`).
 
 use std::process::ExitCode;
 

@@ -30,14 +30,16 @@ pub(super) async fn look(app: &dyn App, config: &Config) -> Result<Report, Error
     let queue = queue_of(config);
     let (stored, versions, depth) = tokio::join!(
         in_time(stored(app, config, &subscriptions)),
-        in_time(async { Ok(links.versions.survey().await?) }),
-        in_time(async { Ok(links.broker.depth(&queue).await?) }),
+        in_time(links.versions.survey()),
+        in_time(links.broker.depth(&queue)),
     );
     let mut report = Report { app: config.app.clone(), at: clock::millis(), ..Report::default() };
-    let mut away = |what: &str, error: Error| report.problems.push(format!("{what}: {}", chain(&error)));
-    let stored = stored.map_err(|error| away("the database", error)).ok();
-    let versions = versions.map_err(|error| away("Redis", error)).ok();
-    let depth = depth.map_err(|error| away("RabbitMQ", error)).ok();
+    let mut away = |what: &str, problem: String, variable: &str| {
+        report.problems.push(format!("{what}: {problem}; see that it runs, and that {variable} is right"));
+    };
+    let stored = stored.map_err(|problem| away("the database", problem, "DATABASE_URL")).ok();
+    let versions = versions.map_err(|problem| away("Redis", problem, "REDIS_URL")).ok();
+    let depth = depth.map_err(|problem| away("RabbitMQ", problem, "AMQP_URL")).ok();
     if let Some(stored) = stored {
         report.outbox = Some(stored.outbox);
         report.generation = stored.generation;
@@ -60,9 +62,11 @@ pub(super) async fn look(app: &dyn App, config: &Config) -> Result<Report, Error
     Ok(report)
 }
 
-async fn in_time<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = || Error::Configuration("it does not answer in time".into());
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()))
+async fn in_time<T, E: std::error::Error>(asking: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Err(_) => Err("it does not answer in time".to_owned()),
+    }
 }
 
 /// What is in the app's database.

@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn each_trouble_has_its_advice() {
-        let cases: [(&str, fn(&mut Report)); 8] = [
+        type Trouble = fn(&mut Report);
+        let cases: [(&str, Trouble); 8] = [
             ("recover", |report| report.outbox.as_mut().unwrap().oldest_at = Some(900_000)),
             ("writers have died", |report| report.versions.as_mut().unwrap().overdue = 1),
             ("raises the generation", |report| report.versions.as_mut().unwrap().is_trusted = false),
