@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::dependency::{Dependencies, ExternalDependency, Version};
+use crate::dependency::{Dependencies, ExternalDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
 use crate::operation::{Operation, OperationKind};
 
@@ -113,7 +113,7 @@ impl Message {
     /// Where the message goes: every endpoint it operates on or writes, each once, in order.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
-        let written = self.dependencies.iter().flat_map(|d| d.write.iter().map(|w| w.key.endpoint()));
+        let written = self.written_objects().map(|w| w.key.endpoint());
         for endpoint in self.operations.iter().map(|o| o.endpoint.clone()).chain(written) {
             if !endpoints.contains(&endpoint) {
                 endpoints.push(endpoint);
@@ -122,10 +122,14 @@ impl Message {
         endpoints
     }
 
+    /// The written keys but the one of the app's total order, which is nobody's cause and no place to go.
+    pub fn written_objects(&self) -> impl Iterator<Item = &WriteDependency> {
+        self.dependencies.iter().flat_map(|d| &d.write).filter(|write| !write.key.is_order())
+    }
+
     /// The written keys with their new versions, as causes for whoever acts on this message.
     pub fn as_causes(&self) -> Vec<ExternalDependency> {
-        let written = self.dependencies.iter().flat_map(|d| &d.write);
-        written
+        self.written_objects()
             .map(|w| ExternalDependency {
                 key: w.key.clone(),
                 generation: self.generation,
@@ -175,6 +179,22 @@ mod tests {
         let mut message = Message::decode(EXAMPLE.as_bytes()).unwrap();
         message.operations.clear();
         assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+    }
+
+    #[test]
+    fn the_place_in_a_total_order_is_no_cause_and_no_destination() {
+        let mut message = Message::decode(EXAMPLE.as_bytes()).unwrap();
+        let order = WriteDependency {
+            key: Key::of_order("crowdtap").unwrap(),
+            version: 7,
+            previous: Some(6),
+            readers: Default::default(),
+        };
+        message.dependencies.as_mut().unwrap().write.push(order);
+        let message = Message::decode(message.encode().unwrap().as_bytes()).unwrap();
+        assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+        assert_eq!(message.as_causes().len(), 1);
+        assert_eq!(message.dependencies.unwrap().write.len(), 2);
     }
 
     #[test]

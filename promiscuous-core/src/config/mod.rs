@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::consistency::Consistency;
 use crate::error::Error;
 use crate::subscriber::OnDead;
 
@@ -47,6 +48,9 @@ pub struct Settings {
     /// Whether those that wait for a dead letter go on without it (`skip`) or wait until it is retried (`block`).
     /// `PROMISCUOUS_ON_DEAD`; `skip`.
     pub on_dead: Option<OnDead>,
+    /// How much order subscriptions ask for that do not say so themselves; `global` also has what this app publishes take part in one
+    /// total order. `PROMISCUOUS_CONSISTENCY`; `causal`.
+    pub consistency: Option<Consistency>,
 }
 
 macro_rules! or_fields {
@@ -75,6 +79,7 @@ impl Settings {
             classic_queue,
             max_attempts,
             on_dead,
+            consistency,
         )
     }
 
@@ -101,9 +106,8 @@ impl Settings {
             clock_skew: parsed(&get, "PROMISCUOUS_CLOCK_SKEW")?,
             classic_queue: parsed(&get, "PROMISCUOUS_CLASSIC_QUEUE")?,
             max_attempts: parsed(&get, "PROMISCUOUS_MAX_ATTEMPTS")?,
-            on_dead: get("PROMISCUOUS_ON_DEAD").map(|text| text.trim().parse()).transpose().map_err(
-                |error| Error::Configuration(format!("PROMISCUOUS_ON_DEAD makes no sense: {error}")),
-            )?,
+            on_dead: word(&get, "PROMISCUOUS_ON_DEAD")?,
+            consistency: word(&get, "PROMISCUOUS_CONSISTENCY")?,
         })
     }
 
@@ -169,6 +173,7 @@ impl Settings {
             classic_queue: self.classic_queue.unwrap_or(false),
             max_attempts: self.max_attempts.unwrap_or(25).max(1),
             on_dead: self.on_dead.unwrap_or_default(),
+            consistency: self.consistency.unwrap_or_default(),
         })
     }
 }
@@ -183,6 +188,15 @@ fn parsed<T: std::str::FromStr>(
         Error::Configuration(format!("{name} is not a valid {wanted}: correct it or unset it"))
     })?;
     Ok(Some(value))
+}
+
+/// One of a few words, which the error lists.
+fn word<T: std::str::FromStr<Err: std::fmt::Display>>(
+    get: impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<T>, Error> {
+    let word = get(name).map(|text| text.trim().parse()).transpose();
+    word.map_err(|error| Error::Configuration(format!("{name} makes no sense: {error}")))
 }
 
 /// A complete configuration; the fields are those of [`Settings`].
@@ -215,6 +229,8 @@ pub struct Config {
     pub max_attempts: u32,
     /// What becomes of those that wait for a dead letter.
     pub on_dead: OnDead,
+    /// How much order subscriptions ask for.
+    pub consistency: Consistency,
 }
 
 impl Config {
@@ -268,6 +284,13 @@ mod tests {
         let block =
             Settings::from_variables(|name| (name == "PROMISCUOUS_ON_DEAD").then(|| "block".to_owned()));
         assert_eq!(block.unwrap().on_dead, Some(OnDead::Block));
+        let wrong =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_CONSISTENCY").then(|| "strong".to_owned()));
+        assert!(wrong.unwrap_err().to_string().contains("write `causal`, `weak` or `global`"));
+        let file: Settings = toml::from_str("consistency = \"weak\"").unwrap();
+        assert_eq!(file.consistency, Some(Consistency::Weak));
+        let wrong = toml::from_str::<Settings>("consistency = \"none\"").unwrap_err().to_string();
+        assert!(wrong.contains("`causal`, `weak`, `global`"), "{wrong}");
         let slash = Settings { app: Some("a/b".into()), ..Settings::default() };
         assert!(slash.resolve().is_err());
     }

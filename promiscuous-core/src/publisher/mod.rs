@@ -23,7 +23,7 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::context::Context;
 use crate::database::Database;
-use crate::dependency::{Dependencies, Version};
+use crate::dependency::{Dependencies, Version, WriteDependency};
 use crate::error::Error;
 use crate::key::Endpoint;
 use crate::message::{MAX_MESSAGE_BYTES, Message};
@@ -149,16 +149,11 @@ impl Publisher {
             deadline: inner.settings.deadline,
             endpoints,
             read: causes.read_keys(&keys),
-            write: keys,
+            write: inner.with_order(keys)?,
         };
         let mut unsettled = Unsettled { inner: Arc::clone(inner), op: bump.op, told: false };
         let bumped = inner.bump(&mut bump, &mut unsettled).await?;
         fail::fail_point!("after_bump");
-        let written = bumped
-            .write
-            .iter()
-            .map(|w| (w.key.clone(), Version::new(bumped.generation, w.version)))
-            .collect();
         let message = Message {
             id: bumped.op,
             app: inner.settings.app.clone(),
@@ -174,6 +169,8 @@ impl Publisher {
                 external: causes.external.clone(),
             }),
         };
+        let version = |w: &WriteDependency| (w.key.clone(), Version::new(message.generation, w.version));
+        let written = message.written_objects().map(version).collect();
         let text = message
             .encode()
             .map_err(|error| Error::Publisher(format!("an attribute cannot be written as JSON: {error}")))?;

@@ -74,7 +74,7 @@ fn insert(dialect: Dialect, messages: &[Parking]) -> Result<Sql, DatabaseError> 
     for (position, message) in messages.iter().enumerate() {
         sql.push(if position > 0 { ", " } else { "" });
         let Parking { id, arrived_at, waits_for, version, body } = message;
-        let endpoint = Key::of_endpoint(&waits_for.endpoint()).map_err(unreadable)?;
+        let endpoint = waits_for.of_generation().map_err(unreadable)?;
         let text = std::str::from_utf8(body).map_err(unreadable)?;
         sql.bind_list::<SqlValue>([
             id.to_string().into(),

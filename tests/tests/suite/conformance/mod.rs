@@ -96,6 +96,7 @@ pub(crate) use {pairs, stacks};
 mod causal;
 mod chain;
 mod columns;
+mod consistency;
 mod deaths;
 mod dependencies;
 mod fates;

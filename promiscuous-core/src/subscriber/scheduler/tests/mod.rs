@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::consistency::Consistency;
 use crate::context::Context;
 use crate::dependency::Dependencies;
 use crate::key::Endpoint;
@@ -15,6 +16,8 @@ use crate::operation::{Operation, OperationKind};
 use crate::registry::From;
 use crate::version_store::memory::MemoryStore;
 use crate::version_store::{Applied, AppliedStore, Bump, CacheId, NOTHING, VersionStore};
+
+mod consistency;
 
 /// A decision of the generated history.
 #[derive(Debug, Clone)]
