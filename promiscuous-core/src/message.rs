@@ -102,12 +102,27 @@ impl Message {
                 return Err(format!("the operation on {key} is versioned as {}", write.key));
             }
         }
+        if let Some(key) = self.misplaced_order(dependencies) {
+            return Err(format!(
+                "{key} is no object, and no order of {}'s messages that it could take a place in",
+                self.app
+            ));
+        }
         let mut written: Vec<&Key> = dependencies.write.iter().map(|w| &w.key).collect();
         written.sort_unstable();
         if written.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err("it writes one key twice".into());
         }
         Ok(())
+    }
+
+    /// A key of an order that is not the one of this message's app, or that is named as a cause.
+    fn misplaced_order<'d>(&self, dependencies: &'d Dependencies) -> Option<&'d Key> {
+        let mut written = dependencies.write.iter().map(|w| &w.key);
+        let read = dependencies.read.iter().map(|r| &r.key);
+        let mut causes = read.chain(dependencies.external.iter().map(|x| &x.key));
+        let foreign = written.find(|key| key.order_of().is_some_and(|app| app != self.app));
+        foreign.or_else(|| causes.find(|key| key.is_order()))
     }
 
     /// Where the message goes: every endpoint it operates on or writes, each once, in order.
@@ -207,6 +222,9 @@ mod tests {
             (r#""timestamp": 1763690000123"#, r#""timestamp": "now""#),
             (r#""generation": 1"#, r#""generation": -1"#),
             (r#""app": "crowdtap", "#, ""),
+            (r#""key": "crowdtap/user/5""#, r#""key": "crowdtap/*""#),
+            (r#""key": "accounts/plan/3""#, r#""key": "accounts/*""#),
+            (r#""write": ["#, r#""write": [{"key": "accounts/*", "version": 1}, "#),
         ] {
             let changed = EXAMPLE.replacen(from, to, 1);
             assert_ne!(changed, EXAMPLE);

@@ -208,6 +208,20 @@ pub fn check_published(endpoints: &[Endpoint]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that an app's total order can be kept: who asks for it gets everything below the app's name.
+///
+/// # Errors
+/// [`Error::Configuration`] with the first endpoint that has another app's name.
+pub(crate) fn check_total_order(app: &str, endpoints: &[Endpoint]) -> Result<(), Error> {
+    match endpoints.iter().find(|endpoint| endpoint.app() != app) {
+        None => Ok(()),
+        Some(endpoint) => Err(Error::Configuration(format!(
+            "{endpoint} cannot take part in a total order of `{app}`, because whoever asks for that gets `{app}/…` only: publish it as `{app}/{}`, or set another `consistency` than `global`",
+            endpoint.model()
+        ))),
+    }
+}
+
 /// Checks that no table is published by two models; each comes with its table, and its schema when it names one.
 ///
 /// # Errors
@@ -314,6 +328,14 @@ mod tests {
         let bareback = subscriptions.with_default(Consistency::None).unwrap();
         assert_eq!(asked(&bareback), [Consistency::None, Consistency::None]);
         assert_eq!(bareback.orders(), []);
+    }
+
+    #[test]
+    fn a_total_order_is_of_what_has_the_app_s_own_name() {
+        let endpoints = ["crowdtap/user", "staff/user"].map(|text| Endpoint::parse(text).unwrap());
+        assert!(check_total_order("crowdtap", &endpoints[..1]).is_ok());
+        let refused = check_total_order("crowdtap", &endpoints).unwrap_err().to_string();
+        assert!(refused.contains("publish it as `crowdtap/user`"), "{refused}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::key::Endpoint;
 use crate::message::{MAX_MESSAGE_BYTES, Message};
 use crate::operation::{Operation, coalesce};
-use crate::registry::check_published;
+use crate::registry::{check_published, check_total_order};
 use crate::version_store::{Bump, StoreError, VersionStore};
 
 mod announcing;
@@ -71,7 +71,8 @@ impl Publisher {
     /// go on without a broker, and fail with a clear error without a version store.
     ///
     /// # Errors
-    /// When an endpoint is published twice or owned by another app, when the version store evicts keys, and when the
+    /// When an endpoint is published twice or owned by another app, when one has another app's name and there is to be a total order,
+    /// when the version store evicts keys, and when the
     /// promiscuous tables are missing.
     pub async fn start(
         settings: PublisherSettings,
@@ -81,6 +82,9 @@ impl Publisher {
         broker: Arc<dyn Broker>,
     ) -> Result<Self, Error> {
         check_published(&endpoints)?;
+        if settings.total_order {
+            check_total_order(&settings.app, &endpoints)?;
+        }
         let (hand_over, committed) = mpsc::channel(settings.in_hands);
         let (early_looks, looks) = mpsc::channel(1_024);
         let inner = Arc::new(Inner {
