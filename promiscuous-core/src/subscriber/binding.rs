@@ -43,8 +43,8 @@ pub(super) async fn bind(
     let mut bound = Vec::with_capacity(sources.len());
     for (from, consistency) in sources {
         let state = if consistency.is_ordered() { LIVE } else { WEAK };
-        let since = bound_since(database, &from.to_string(), state).await?.saturating_add(skew);
-        bound.push(Source { from, since, consistency });
+        let since = bound_since(database, &from.to_string(), state).await?;
+        bound.push(Source { from, bound: since, since: since.saturating_add(skew), consistency });
     }
     forget_orders(database, subscriptions).await?;
     Ok((queue, Policy::new(bound)))

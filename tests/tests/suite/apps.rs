@@ -153,6 +153,15 @@ impl Subscribing {
             .env("RUST_LOG", "warn")
     }
 
+    /// The app in this process, with this consistency where its models do not say.
+    pub async fn connect(&self, consistency: Consistency) -> Arc<dyn App> {
+        let mut config = self.config.clone();
+        config.consistency = consistency;
+        let mut blueprint = Blueprint::new(config, self.database.url()).subscribing(&self.models, &self.from);
+        blueprint.connections = 9;
+        self.stack.start(&blueprint).await.unwrap()
+    }
+
     /// Starts it, and waits until everything published from now on arrives.
     pub async fn start(&self) -> Process {
         let process = self.process().spawn();

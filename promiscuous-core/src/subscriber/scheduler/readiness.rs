@@ -24,10 +24,20 @@ pub struct Policy {
 pub struct Source {
     /// What is bound.
     pub from: From,
+    /// When it was bound, in microseconds since 1970 by this side's clock.
+    pub bound: u64,
     /// Messages with versions before this one may never come, in microseconds since 1970: when it was bound, plus the allowance for clock skew.
     pub since: u64,
     /// How much order its messages want.
     pub consistency: Consistency,
+}
+
+impl Source {
+    /// Whether this version of a key may never come, when that much is known of the key: both are of before it was bound. (A message of
+    /// that time may have come by another binding, and the next one not.)
+    fn lacks(&self, version: u64, known: Option<Version>) -> bool {
+        version < self.since && known.is_none_or(|known| known.version < self.bound)
+    }
 }
 
 impl Policy {
@@ -104,11 +114,11 @@ impl Policy {
         let Some(applied) = known.get(&place.key) else {
             return Some(Obstacle::NotLoaded(place.key.clone()));
         };
-        // What came before all of the app was bound may not have come here, whatever is known of an earlier time.
-        let previous = place.previous.filter(|previous| *previous >= source.since)?;
+        let previous = place.previous?;
         let before = Version::new(generation, previous);
         let is_next = applied.version.is_some_and(|version| version >= before);
-        (!is_next).then(|| Obstacle::Version(place.key.clone(), before))
+        let waits = !is_next && !source.lacks(previous, applied.version);
+        waits.then(|| Obstacle::Version(place.key.clone(), before))
     }
 
     /// What is missing before an object's version may follow on the one that it replaces.
@@ -129,12 +139,13 @@ impl Policy {
         let before = Version::new(generation, previous);
         match applied.version {
             Some(version) if version >= made => None, // applied already: skipped
-            None if previous < source.since => None,  // the past is not coming
             // Its predecessor, or (after a store lost its memory) something newer than its predecessor.
             Some(version) if version >= before => {
-                let seen = applied.readers.as_ref().filter(|_| version == before)?;
+                // Readers of a version of the past did not wait for it: perhaps they came before it, and are not counted.
+                let is_counted = version == before && previous >= source.since;
+                let seen = applied.readers.as_ref().filter(|_| is_counted)?;
                 let is_missing = |(endpoint, count): (&Endpoint, &u64)| {
-                    // Weak readers did not wait for what they read: perhaps they came before it, and are not counted.
+                    // The same with weak readers.
                     let Some(reading) = self.ordered(endpoint.as_str()) else { return false };
                     let all = seen.get(endpoint).is_some_and(|set| set.contains_all(*count));
                     *count > 0 && !all && previous >= reading.since
@@ -142,6 +153,7 @@ impl Policy {
                 let is_missing = write.readers.iter().any(is_missing);
                 is_missing.then(|| Obstacle::Readers(write.key.clone(), made))
             }
+            known if source.lacks(previous, known) => None, // the past is not coming
             _ => Some(Obstacle::Version(write.key.clone(), before)),
         }
     }
@@ -154,7 +166,7 @@ impl Policy {
         };
         match applied.version {
             Some(version) if version >= required => None,
-            None if required.version < source.since => None,
+            known if source.lacks(required.version, known) => None,
             _ => Some(Obstacle::Version(key.clone(), required)),
         }
     }

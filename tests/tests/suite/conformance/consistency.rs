@@ -4,18 +4,21 @@ use std::time::{Duration, Instant};
 
 use promiscuous_core::broker::Broker;
 use promiscuous_core::broker::rabbitmq::RabbitMq;
+use promiscuous_core::consistency::Consistency;
 use promiscuous_tests::conformance::step::{create_counter, increment, save_user, transaction};
 use promiscuous_tests::conformance::{Model, Stack, Step};
 use promiscuous_tests::deaths::STOP_AT;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::causal::run_until;
 use crate::apps::Publishing;
 use crate::observed::publication;
 
 over_stacks! {
     a_weak_subscription_applies_the_newest_at_once_and_nothing_older
     what_was_caused_by_something_weak_waits_for_it
+    what_was_weak_is_waited_for_from_the_moment_on_when_it_is_not
 }
 
 over_pairs! {
@@ -184,4 +187,36 @@ async fn a_global_subscriber_of_a_causal_publisher_goes_on_causally(from: Stack,
     }
     subscribing.counted(1, 2).await;
     assert_eq!(subscribing.values("counter", 1).await, [0, 1, 2]);
+}
+
+async fn what_was_weak_is_waited_for_from_the_moment_on_when_it_is_not(stack: Stack) {
+    // Given a subscription,
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["counter"]).await;
+    let since = async |rows: &str| -> i64 {
+        let sql = format!("SELECT bound_since FROM promiscuous_subscriptions WHERE {rows}");
+        subscribing.row(&sql).await.try_get("", "bound_since").unwrap()
+    };
+    let bound_as = async |consistency: Consistency| {
+        let app = subscribing.connect(consistency).await;
+        run_until(app.subscriber(), |status| status.consuming).await;
+        app.shut_down().await;
+        let state = if consistency == Consistency::Weak { "weak" } else { "live" };
+        since(&format!("endpoint LIKE '%/counter' AND state = '{state}'")).await
+    };
+    let orders = async || subscribing.count("promiscuous_subscriptions WHERE endpoint LIKE '%/*'").await;
+    // when it is causal, then messages of before it was bound are not waited for;
+    let bound = bound_as(Consistency::Causal).await;
+    assert_eq!(bound_as(Consistency::Causal).await, bound);
+    // when it is weak for a time, whose readers nobody counts, then those of that time are not either;
+    assert_eq!(bound_as(Consistency::Weak).await, bound);
+    let causal_again = bound_as(Consistency::Causal).await;
+    assert!(causal_again > bound);
+    // and a total order, too, holds from when it was asked for the last time.
+    assert_eq!(bound_as(Consistency::Global).await, causal_again);
+    let order = since("endpoint LIKE '%/*'").await;
+    assert_eq!(bound_as(Consistency::Causal).await, causal_again);
+    assert_eq!(orders().await, 0);
+    assert_eq!(bound_as(Consistency::Global).await, causal_again);
+    assert!(since("endpoint LIKE '%/*'").await > order);
 }

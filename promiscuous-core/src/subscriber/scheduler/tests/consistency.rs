@@ -14,7 +14,7 @@ use crate::registry::From;
 
 /// What the tests subscribe to; `since` is 100, later than the past and earlier than every version below.
 fn policy() -> Arc<Policy> {
-    let source = |from, consistency| Source { from, since: 100, consistency };
+    let source = |from, consistency| Source { from, bound: 100, since: 100, consistency };
     let from = |text| From::parse(text).unwrap();
     Arc::new(Policy::new(vec![
         source(from("p/user"), Consistency::Causal),
