@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The longest key, in bytes, that a message may name; a bound of the `promiscuous_versions` primary key.
 pub const MAX_KEY_BYTES: usize = 500;
 
+/// What the key of an app's order ends with. No endpoint and no id has it.
+const ORDER: &str = "/*";
+
 /// What is wrong with a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -127,12 +130,46 @@ impl Key {
         Self::new(endpoint, "%%")
     }
 
+    /// The key of an app's total order, `app/*`: every message of an app with [`Consistency::Global`] writes it.
+    ///
+    /// No row stands behind it, so no lock of a database protects it: it is bumped without a lock, and nobody reads it.
+    ///
+    /// [`Consistency::Global`]: crate::consistency::Consistency::Global
+    ///
+    /// # Errors
+    /// [`NameError::Endpoint`] when the app's name cannot be part of an endpoint.
+    pub fn of_order(app: &str) -> Result<Self, NameError> {
+        Endpoint::parse(&format!("{app}/model"))?;
+        Ok(Self(format!("{app}{ORDER}").into()))
+    }
+
+    /// Whether this is the key of an app's total order.
+    pub fn is_order(&self) -> bool {
+        self.order_of().is_some()
+    }
+
+    /// The app whose total order this is the key of, if it is one.
+    pub fn order_of(&self) -> Option<&str> {
+        self.0.strip_suffix(ORDER)
+    }
+
+    /// The key whose version tells which generation this one's versions are in: that of its endpoint, and an order's own.
+    ///
+    /// # Errors
+    /// [`NameError::TooLong`] when the endpoint alone is too long for a key.
+    pub fn of_generation(&self) -> Result<Self, NameError> {
+        if self.is_order() { Ok(self.clone()) } else { Self::of_endpoint(&self.endpoint()) }
+    }
+
     /// Reads a key that came over the wire.
     ///
     /// # Errors
-    /// [`NameError::Key`] when it is not `app/model/id`, too long, or not encoded.
+    /// [`NameError::Key`] when it is neither `app/model/id` nor `app/*`, too long, or not encoded.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let wrong = || NameError::Key(text.chars().take(80).collect());
+        if let Some(app) = text.strip_suffix(ORDER) {
+            return Self::of_order(app).map_err(|_| wrong());
+        }
         let (endpoint, id) =
             text.match_indices('/').nth(1).map(|(at, _)| (&text[..at], &text[at + 1..])).ok_or_else(wrong)?;
         let plain = |b: u8| unreserved(b) || b == b',' || b == b'%';
@@ -151,12 +188,12 @@ impl Key {
         &self.0
     }
 
-    /// The part before the id, `app/model`.
+    /// The part before the id, `app/model`; all of the key of an order, which is no object's.
     pub fn endpoint_str(&self) -> &str {
         self.0.match_indices('/').nth(1).map_or(&*self.0, |(at, _)| &self.0[..at])
     }
 
-    /// The endpoint this key belongs to.
+    /// The endpoint this key belongs to. The key of an order belongs to none: ask [`Key::is_order`] first.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint(self.endpoint_str().into())
     }
@@ -272,5 +309,21 @@ mod tests {
         assert!(Key::parse("crowdtap/user").is_err());
         assert!(Key::parse("crowdtap/user/").is_err());
         assert!(Key::parse("crowdtap/user/a b").is_err());
+    }
+
+    #[test]
+    fn the_key_of_an_order_is_no_object_s() {
+        let order = Key::of_order("crowdtap").unwrap();
+        assert_eq!(order.as_str(), "crowdtap/*");
+        assert_eq!(Key::parse("crowdtap/*"), Ok(order.clone()));
+        assert!(order.is_order() && !Key::parse("crowdtap/user/5").unwrap().is_order());
+        assert_eq!(order.of_generation(), Ok(order));
+        assert_eq!(
+            Key::parse("crowdtap/user/5").unwrap().of_generation().unwrap().as_str(),
+            "crowdtap/user/%%"
+        );
+        for wrong in ["/*", "*/*", "crowdtap/user/*", "crowdtap/user/5/*", "*"] {
+            assert!(Key::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

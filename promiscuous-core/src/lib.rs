@@ -62,6 +62,7 @@ pub mod cli;
 mod clock;
 pub mod codec;
 pub mod config;
+pub mod consistency;
 pub mod context;
 pub mod database;
 pub mod dependency;

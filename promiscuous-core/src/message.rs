@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::dependency::{Dependencies, ExternalDependency, Version};
+use crate::dependency::{Dependencies, ExternalDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
 use crate::operation::{Operation, OperationKind};
 
@@ -102,6 +102,12 @@ impl Message {
                 return Err(format!("the operation on {key} is versioned as {}", write.key));
             }
         }
+        if let Some(key) = self.misplaced_order(dependencies) {
+            return Err(format!(
+                "{key} is no object, and no order of {}'s messages that it could take a place in",
+                self.app
+            ));
+        }
         let mut written: Vec<&Key> = dependencies.write.iter().map(|w| &w.key).collect();
         written.sort_unstable();
         if written.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -110,10 +116,19 @@ impl Message {
         Ok(())
     }
 
+    /// A key of an order that is not the one of this message's app, or that is named as a cause.
+    fn misplaced_order<'d>(&self, dependencies: &'d Dependencies) -> Option<&'d Key> {
+        let mut written = dependencies.write.iter().map(|w| &w.key);
+        let read = dependencies.read.iter().map(|r| &r.key);
+        let mut causes = read.chain(dependencies.external.iter().map(|x| &x.key));
+        let foreign = written.find(|key| key.order_of().is_some_and(|app| app != self.app));
+        foreign.or_else(|| causes.find(|key| key.is_order()))
+    }
+
     /// Where the message goes: every endpoint it operates on or writes, each once, in order.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
-        let written = self.dependencies.iter().flat_map(|d| d.write.iter().map(|w| w.key.endpoint()));
+        let written = self.written_objects().map(|w| w.key.endpoint());
         for endpoint in self.operations.iter().map(|o| o.endpoint.clone()).chain(written) {
             if !endpoints.contains(&endpoint) {
                 endpoints.push(endpoint);
@@ -122,10 +137,14 @@ impl Message {
         endpoints
     }
 
+    /// The written keys but the one of the app's total order, which is nobody's cause and no place to go.
+    pub fn written_objects(&self) -> impl Iterator<Item = &WriteDependency> {
+        self.dependencies.iter().flat_map(|d| &d.write).filter(|write| !write.key.is_order())
+    }
+
     /// The written keys with their new versions, as causes for whoever acts on this message.
     pub fn as_causes(&self) -> Vec<ExternalDependency> {
-        let written = self.dependencies.iter().flat_map(|d| &d.write);
-        written
+        self.written_objects()
             .map(|w| ExternalDependency {
                 key: w.key.clone(),
                 generation: self.generation,
@@ -178,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn the_place_in_a_total_order_is_no_cause_and_no_destination() {
+        let mut message = Message::decode(EXAMPLE.as_bytes()).unwrap();
+        let order = WriteDependency {
+            key: Key::of_order("crowdtap").unwrap(),
+            version: 7,
+            previous: Some(6),
+            readers: Default::default(),
+        };
+        message.dependencies.as_mut().unwrap().write.push(order);
+        let message = Message::decode(message.encode().unwrap().as_bytes()).unwrap();
+        assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+        assert_eq!(message.as_causes().len(), 1);
+        assert_eq!(message.dependencies.unwrap().write.len(), 2);
+    }
+
+    #[test]
     fn contradictions_are_errors() {
         for (from, to) in [
             (r#""key": "crowdtap/post/9""#, r#""key": "crowdtap/post/8""#),
@@ -187,6 +222,9 @@ mod tests {
             (r#""timestamp": 1763690000123"#, r#""timestamp": "now""#),
             (r#""generation": 1"#, r#""generation": -1"#),
             (r#""app": "crowdtap", "#, ""),
+            (r#""key": "crowdtap/user/5""#, r#""key": "crowdtap/*""#),
+            (r#""key": "accounts/plan/3""#, r#""key": "accounts/*""#),
+            (r#""write": ["#, r#""write": [{"key": "accounts/*", "version": 1}, "#),
         ] {
             let changed = EXAMPLE.replacen(from, to, 1);
             assert_ne!(changed, EXAMPLE);

@@ -1,10 +1,12 @@
 //! What an app publishes and subscribes to, without an ORM: names and types. Adapters keep the models themselves, by position.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::consistency::Consistency;
 use crate::database::ApplyError;
 use crate::error::Error;
-use crate::key::{Endpoint, NameError};
+use crate::key::{Endpoint, Key, NameError};
 use crate::operation::Operation;
 
 /// Where a subscription's messages come from: one app's endpoint, or a model of any app.
@@ -31,14 +33,28 @@ impl From {
         Ok(Self { app: app.map(str::to_owned), model: model.to_owned() })
     }
 
-    /// Whether messages of this endpoint are meant.
+    /// Everything of one app, in the app's total order: `app/*`.
+    pub(crate) fn order_of(app: &str) -> Self {
+        Self { app: Some(app.to_owned()), model: "*".to_owned() }
+    }
+
+    /// Whether messages of this endpoint are meant, or (for an order) this key.
     pub fn matches(&self, endpoint: &str) -> bool {
         endpoint.split_once('/').is_some_and(|(app, model)| {
             model == self.model && self.app.as_deref().is_none_or(|own| own == app)
         })
     }
 
-    /// The AMQP binding: `*.post` or `crowdtap.post`.
+    /// Whether one endpoint may be meant by both.
+    fn overlaps(&self, other: &Self) -> bool {
+        let same_app = match (&self.app, &other.app) {
+            (Some(own), Some(others)) => own == others,
+            _ => true,
+        };
+        same_app && self.model == other.model
+    }
+
+    /// The AMQP binding: `*.post` or `crowdtap.post`; `crowdtap.*` for an order.
     pub fn binding(&self) -> String {
         format!("{}.{}", self.app.as_deref().unwrap_or("*"), self.model)
     }
@@ -59,6 +75,8 @@ pub struct Subscription {
     pub type_name: String,
     /// Whether the type was named with `as`; otherwise the only subscription of an endpoint takes every type.
     pub named: bool,
+    /// How much order its messages want; none is what the app's configuration says.
+    pub consistency: Option<Consistency>,
 }
 
 /// All subscriptions of an app.
@@ -69,6 +87,66 @@ impl Subscriptions {
     /// From the subscribed models, in the adapter's order.
     pub fn new(subscriptions: Vec<Subscription>) -> Self {
         Self(subscriptions)
+    }
+
+    /// The same, with this much order where a subscription does not say how much. [`Consistency::None`] goes over what any of them says.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when an endpoint gets two answers, and when a total order is asked of any app.
+    pub fn with_default(mut self, default: Consistency) -> Result<Self, Error> {
+        for subscription in &mut self.0 {
+            match (default, &mut subscription.consistency) {
+                (Consistency::None, own) => *own = Some(default),
+                (_, own) => _ = own.get_or_insert(default),
+            }
+        }
+        for (position, subscription) in self.0.iter().enumerate() {
+            let Subscription { from, consistency, .. } = subscription;
+            if from.app.is_none() && *consistency == Some(Consistency::Global) {
+                return Err(Error::Configuration(format!(
+                    "{from} is subscribed with the consistency `global`, but there is a total order of one app's messages only: name the app (`from = \"app/{}\"`), or ask for `causal` there",
+                    from.model
+                )));
+            }
+            let other =
+                |other: &&Subscription| other.from.overlaps(from) && other.consistency != *consistency;
+            if let Some(other) = self.0[..position].iter().find(other) {
+                return Err(Error::Configuration(format!(
+                    "the subscriptions of `{}` from {} and of `{}` from {from} ask for two consistencies, `{}` and `{}`, but messages of one endpoint have one: say the same in both",
+                    other.type_name,
+                    other.from,
+                    subscription.type_name,
+                    other.consistency.unwrap_or_default(),
+                    consistency.unwrap_or_default(),
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// How much order messages from there want.
+    pub(crate) fn consistency_of(&self, from: &From) -> Consistency {
+        let subscription = self.0.iter().find(|subscription| subscription.from == *from);
+        subscription.and_then(|subscription| subscription.consistency).unwrap_or_default()
+    }
+
+    /// The apps whose messages are all wanted, because some of them are wanted in a total order; each as a source of its own.
+    pub(crate) fn orders(&self) -> Vec<From> {
+        let apps: BTreeSet<&str> = self.ordered_apps().collect();
+        apps.into_iter().map(From::order_of).collect()
+    }
+
+    fn ordered_apps(&self) -> impl Iterator<Item = &str> {
+        let global = self.0.iter().filter(|s| s.consistency == Some(Consistency::Global));
+        global.filter_map(|s| s.from.app.as_deref())
+    }
+
+    /// Whether what was applied of this key matters: it is of a subscribed endpoint, or the order of an app whose order is asked for.
+    pub(crate) fn wants_key(&self, key: &Key) -> bool {
+        match key.order_of() {
+            Some(app) => self.ordered_apps().any(|ordered| ordered == app),
+            None => self.wants(key.endpoint_str()),
+        }
     }
 
     /// Whether messages of this endpoint are wanted.
@@ -130,6 +208,20 @@ pub fn check_published(endpoints: &[Endpoint]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that an app's total order can be kept: who asks for it gets everything below the app's name.
+///
+/// # Errors
+/// [`Error::Configuration`] with the first endpoint that has another app's name.
+pub(crate) fn check_total_order(app: &str, endpoints: &[Endpoint]) -> Result<(), Error> {
+    match endpoints.iter().find(|endpoint| endpoint.app() != app) {
+        None => Ok(()),
+        Some(endpoint) => Err(Error::Configuration(format!(
+            "{endpoint} cannot take part in a total order of `{app}`, because whoever asks for that gets `{app}/…` only: publish it as `{app}/{}`, or set another `consistency` than `global`",
+            endpoint.model()
+        ))),
+    }
+}
+
 /// Checks that no table is published by two models; each comes with its table, and its schema when it names one.
 ///
 /// # Errors
@@ -174,7 +266,12 @@ mod tests {
     use crate::operation::OperationKind;
 
     fn subscription(from: &str, type_name: &str, named: bool) -> Subscription {
-        Subscription { from: From::parse(from).unwrap(), type_name: type_name.into(), named }
+        Subscription {
+            from: From::parse(from).unwrap(),
+            type_name: type_name.into(),
+            named,
+            consistency: None,
+        }
     }
 
     fn operation(endpoint: &str, types: &[&str]) -> Operation {
@@ -206,5 +303,59 @@ mod tests {
         assert_eq!(subscriptions.resolve(&operation("x/member", &["Member"])).unwrap(), Some(0));
         assert_eq!(subscriptions.sources()[0].binding(), "*.member");
         assert!(subscriptions.wants("y/member") && !subscriptions.wants("y/user"));
+    }
+
+    fn asking(from: &str, consistency: Option<Consistency>) -> Subscription {
+        Subscription { consistency, ..subscription(from, from, false) }
+    }
+
+    #[test]
+    fn a_subscription_that_does_not_say_gets_the_app_s_consistency_and_bareback_goes_over_all() {
+        let subscriptions = Subscriptions::new(vec![
+            asking("crowdtap/user", None),
+            asking("crowdtap/post", Some(Consistency::Global)),
+        ]);
+        let weak = subscriptions.clone().with_default(Consistency::Weak).unwrap();
+        let asked = |subscriptions: &Subscriptions| {
+            let sources = subscriptions.sources();
+            sources.iter().map(|from| subscriptions.consistency_of(from)).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&weak), [Consistency::Weak, Consistency::Global]);
+        assert_eq!(weak.orders(), [From::order_of("crowdtap")]);
+        assert_eq!(weak.orders()[0].binding(), "crowdtap.*");
+        assert!(weak.wants_key(&Key::of_order("crowdtap").unwrap()));
+        assert!(!weak.wants_key(&Key::of_order("accounts").unwrap()));
+        let bareback = subscriptions.with_default(Consistency::None).unwrap();
+        assert_eq!(asked(&bareback), [Consistency::None, Consistency::None]);
+        assert_eq!(bareback.orders(), []);
+    }
+
+    #[test]
+    fn a_total_order_is_of_what_has_the_app_s_own_name() {
+        let endpoints = ["crowdtap/user", "staff/user"].map(|text| Endpoint::parse(text).unwrap());
+        assert!(check_total_order("crowdtap", &endpoints[..1]).is_ok());
+        let refused = check_total_order("crowdtap", &endpoints).unwrap_err().to_string();
+        assert!(refused.contains("publish it as `crowdtap/user`"), "{refused}");
+    }
+
+    #[test]
+    fn an_endpoint_has_one_consistency_and_a_total_order_is_one_app_s() {
+        for second in ["crowdtap/user", "user", "*/user"] {
+            let two = Subscriptions::new(vec![
+                asking("crowdtap/user", Some(Consistency::Weak)),
+                asking(second, None),
+            ]);
+            assert!(two.clone().with_default(Consistency::Weak).is_ok());
+            let refused = two.with_default(Consistency::Causal).unwrap_err().to_string();
+            assert!(
+                refused.contains("`weak` and `causal`") && refused.contains("crowdtap/user"),
+                "{refused}"
+            );
+        }
+        let apart = vec![asking("crowdtap/user", Some(Consistency::Weak)), asking("accounts/user", None)];
+        assert!(Subscriptions::new(apart).with_default(Consistency::Global).is_ok());
+        let any = Subscriptions::new(vec![asking("user", None)]);
+        let refused = any.with_default(Consistency::Global).unwrap_err().to_string();
+        assert!(refused.contains("from = \"app/user\""), "{refused}");
     }
 }

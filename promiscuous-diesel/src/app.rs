@@ -142,7 +142,7 @@ impl<DB: PromiscuousBackend> App<DB> {
         database: Arc<dyn Database>,
         bridge: &Bridge,
     ) -> Result<Publisher, Error> {
-        let mut settings = PublisherSettings::new(&self.config.app);
+        let mut settings = PublisherSettings::from(&self.config);
         settings.host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         if let Some(adjust) = &self.adjust {
             adjust(&mut settings);

@@ -189,6 +189,7 @@ pub use pool::{ConnectError, Manager};
 pub use promiscuous_core as core;
 pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
+pub use promiscuous_core::consistency::Consistency;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
 #[cfg(feature = "tower")]

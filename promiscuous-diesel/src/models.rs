@@ -8,7 +8,7 @@ use promiscuous_core::registry::{check_published, check_subscribed, check_tables
 use crate::backend::PromiscuousBackend;
 use crate::model::{PublishOn, PublishedModel, PublishedModels};
 use crate::publication::describe;
-use crate::subscription::{Callbacks, SubscribeOn, SubscribedModel, SubscribedModels};
+use crate::subscription::{Callbacks, SubscribeDeclaration, SubscribeOn, SubscribedModel, SubscribedModels};
 
 /// Describes a published model for the app of this name.
 type Published<DB> = fn(&str) -> Result<PublishedModel<DB>, Error>;
@@ -86,9 +86,22 @@ impl<DB: PromiscuousBackend> Models<DB> {
     /// Subscribes this model too, to an endpoint that is only known at run time: where the publishing app has another name in each
     /// environment. It takes the place of the declaration's `from`.
     #[must_use]
-    pub fn subscribe_from<M: SubscribeOn<DB> + Callbacks<DB>>(mut self, endpoint: impl Into<String>) -> Self {
+    pub fn subscribe_from<M: SubscribeOn<DB> + Callbacks<DB>>(self, endpoint: impl Into<String>) -> Self {
         let endpoint = endpoint.into();
-        self.subscribed.push(Arc::new(move || SubscribedModel::from::<M>(&endpoint)));
+        self.subscribe_with::<M>(move |declaration| declaration.from = Some(endpoint.clone()))
+    }
+
+    /// Subscribes this model too, to what its declaration says but for what is changed here: its name, `from` and consistency.
+    #[must_use]
+    pub fn subscribe_with<M: SubscribeOn<DB> + Callbacks<DB>>(
+        mut self,
+        change: impl Fn(&mut SubscribeDeclaration) + Send + Sync + 'static,
+    ) -> Self {
+        self.subscribed.push(Arc::new(move || {
+            let mut declaration = M::declaration();
+            change(&mut declaration);
+            SubscribedModel::declared::<M>(declaration)
+        }));
         self
     }
 

@@ -162,7 +162,7 @@ impl<DB: PromiscuousBackend> Running<DB> {
         let database = self.database(settings.workers)?;
         // Links of its own: they belong to the runtime that they are used on, and end with it.
         let Links { applied, broker, .. } = Links::new(self.config())?;
-        Ok(Subscriber::new(settings, subscriptions, database, applied, broker))
+        Subscriber::new(settings, subscriptions, database, applied, broker)
     }
 
     /// The app's database as a subscriber with so many workers sees it.

@@ -13,6 +13,7 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::SqlType;
 use diesel::{Column, QueryResult, Selectable};
 use promiscuous_core::apply::ApplyOptions;
+use promiscuous_core::consistency::Consistency;
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
 use promiscuous_core::naming::endpoint_name;
@@ -42,6 +43,8 @@ pub struct SubscribeDeclaration {
     pub id_columns: Vec<&'static str>,
     /// Whether they are a foreign key, and the primary key is the local database's own.
     pub foreign_key: bool,
+    /// How much order its messages want; otherwise what the app's configuration says.
+    pub consistency: Option<Consistency>,
     /// Whether that foreign key is text, which keeps a composite id as it is written.
     pub keeps_whole_id: bool,
     /// The table, for messages to people.
@@ -88,6 +91,9 @@ pub struct SubscribeDeclaration {
 /// * `as = "User"`: the published type it stands for; by default the struct's name.
 /// * `foreign_key = "crowdtap_id"`: the field that keeps the publisher's id, when the local primary key is its own. Its column should
 ///   be unique.
+/// * `consistency = "weak"`: how much order its messages want, `causal`, `weak` or `global`; by default what the app's configuration says.
+///   Weak ones wait for nothing, and of each object only newer versions are applied. Global ones (of one app, which must be named in
+///   `from`) are applied one after the other, in the order in which they were written. docs/guarantees.md has the fine print.
 /// * `callbacks`: the struct implements [`Callbacks`] itself.
 /// * `backend(Pg, Mysql, Sqlite)`: the databases to generate code for; by default those of Diesel's `check_for_backend`, else every
 ///   one whose feature of this crate is enabled. A column type that only one of them has needs it.
@@ -287,20 +293,20 @@ impl<DB: PromiscuousBackend> SubscribedModel<DB> {
         Self::declared::<M>(M::declaration())
     }
 
-    /// The model of a struct, from an endpoint that is only known at run time.
+    /// The model of a struct, as declared here: only its name, `from` and consistency are another's to say.
     ///
     /// # Errors
-    /// [`Error::Name`] when it is no endpoint.
-    pub fn from<M: SubscribeOn<DB> + Callbacks<DB>>(endpoint: &str) -> Result<Self, Error> {
-        Self::declared::<M>(SubscribeDeclaration { from: Some(endpoint.to_owned()), ..M::declaration() })
-    }
-
-    fn declared<M: SubscribeOn<DB> + Callbacks<DB>>(
+    /// [`Error::Name`] when `from` is no endpoint.
+    pub fn declared<M: SubscribeOn<DB> + Callbacks<DB>>(
         declaration: SubscribeDeclaration,
     ) -> Result<Self, Error> {
         let from = declaration.from.unwrap_or_else(|| endpoint_name(&declaration.name));
-        let subscription =
-            Subscription { from: From::parse(&from)?, type_name: declaration.name, named: declaration.named };
+        let subscription = Subscription {
+            from: From::parse(&from)?,
+            type_name: declaration.name,
+            named: declaration.named,
+            consistency: declaration.consistency,
+        };
         Ok(Self::new(subscription, declaration.table, apply::<DB, M>))
     }
 }

@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use promiscuous_diesel::subscription::{CallbackResult, Callbacks, Connection};
-use promiscuous_diesel::{Models, Publish, Subscribe};
+use promiscuous_diesel::{Consistency, Models, Publish, Subscribe};
 
 mod schema {
     diesel::table! {
@@ -32,6 +32,7 @@ use schema::{posts, users};
     from = "crowdtap/user",
     attributes(email),
     virtual_attributes(name),
+    consistency = "weak",
     callbacks,
     backend(Pg, Sqlite)
 )]
@@ -111,6 +112,18 @@ fn wanting_or_publishing_the_same_twice_is_an_error_at_start() {
     let twice = Models::<Sqlite>::new().publish::<User>().publish::<User>();
     let error = twice.published("sniper").err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("two models are published as sniper/user"), "{error}");
+}
+
+#[test]
+fn two_consistencies_of_one_endpoint_are_an_error_at_start() {
+    assert_eq!(<User as Subscribe>::declaration().consistency, Some(Consistency::Weak));
+    let two = Models::<Sqlite>::new().subscribe::<User>().subscribe_with::<User>(|admin| {
+        (admin.name, admin.named, admin.consistency) = ("Admin".into(), true, None);
+    });
+    let two = two.subscribed().unwrap().subscriptions().clone();
+    assert!(two.clone().with_default(Consistency::Weak).is_ok());
+    let error = two.with_default(Consistency::Causal).unwrap_err().to_string();
+    assert!(error.contains("ask for two consistencies, `weak` and `causal`"), "{error}");
 }
 
 // What the compiler lists depends on what is there to be listed.

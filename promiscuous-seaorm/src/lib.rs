@@ -139,6 +139,7 @@ pub use promiscuous::Promiscuous;
 pub use promiscuous_core as core;
 pub use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 pub use promiscuous_core::config::Config;
+pub use promiscuous_core::consistency::Consistency;
 pub use promiscuous_core::context::Context;
 pub use promiscuous_core::error::Error;
 #[cfg(feature = "tower")]

@@ -7,7 +7,7 @@ use promiscuous_core::registry::{Subscriptions, check_published, check_subscribe
 
 use crate::model::{Publish, PublishedModel, PublishedModels};
 use crate::publication::describe;
-use crate::subscription::{Subscribe, SubscribedModel, SubscribedModels};
+use crate::subscription::{Subscribe, SubscribeDeclaration, SubscribedModel, SubscribedModels};
 
 /// Describes a published model for the app of this name.
 type Published = Arc<dyn Fn(&str) -> Result<PublishedModel, Error> + Send + Sync>;
@@ -89,11 +89,20 @@ impl Models {
     /// Subscribes this entity too, to an endpoint that is only known at run time: where the publishing app has another name
     /// in each environment. It takes the place of the declaration's `from`.
     #[must_use]
-    pub fn subscribe_from<E: Subscribe>(mut self, endpoint: impl Into<String>) -> Self {
+    pub fn subscribe_from<E: Subscribe>(self, endpoint: impl Into<String>) -> Self {
         let endpoint = endpoint.into();
+        self.subscribe_with::<E>(move |declaration| declaration.from = Some(endpoint.clone()))
+    }
+
+    /// Subscribes this entity too, to what its declaration says but for what is changed here.
+    #[must_use]
+    pub fn subscribe_with<E: Subscribe>(
+        mut self,
+        change: impl Fn(&mut SubscribeDeclaration<E>) + Send + Sync + 'static,
+    ) -> Self {
         self.subscribed.push(Arc::new(move || {
             let mut declaration = E::declaration();
-            declaration.from = Some(endpoint.clone());
+            change(&mut declaration);
             SubscribedModel::declared(declaration)
         }));
         self

@@ -125,7 +125,7 @@ impl Promiscuous {
             tracing::info!(app = %self.config.app, "nothing is published");
             return Ok(PromiscuousConnection::new(db, published, None, self.capture.clone()));
         }
-        let mut settings = PublisherSettings::new(&self.config.app);
+        let mut settings = PublisherSettings::from(&self.config);
         settings.host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         if let Some(adjust) = &self.adjust {
             adjust(&mut settings);
@@ -182,7 +182,7 @@ impl Promiscuous {
         let subscriptions = self.models.subscribed()?.subscriptions().clone();
         let database = self.database(db)?;
         let applied = Arc::clone(&self.links.applied);
-        Ok(Subscriber::new(settings, subscriptions, database, applied, Arc::clone(&self.links.broker)))
+        Subscriber::new(settings, subscriptions, database, applied, Arc::clone(&self.links.broker))
     }
 
     /// The app's database, as core sees it.

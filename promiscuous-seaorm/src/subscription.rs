@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use promiscuous_core::apply::{Unfit, set_virtual};
+use promiscuous_core::consistency::Consistency;
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
 use promiscuous_core::naming::endpoint_name;
@@ -69,6 +70,9 @@ impl<E> Writable for E where
 /// * `from = "app/model"`: the endpoint; by default any app's, with the model's name in snake case. `from = "model"` is any app's.
 /// * `as = "User"`: the published type it stands for; by default the entity's module in upper camel case (`mod user` is `User`).
 /// * `foreign_key = "crowdtap_id"`: the field that keeps the publisher's id, when the local primary key is its own.
+/// * `consistency = "weak"`: how much order its messages want, `causal`, `weak` or `global`; by default what the app's configuration says.
+///   Weak ones wait for nothing, and of each object only newer versions are applied. Global ones (of one app, which must be named in
+///   `from`) are applied one after the other, in the order in which they were written. docs/guarantees.md has the fine print.
 pub trait Subscribe: Writable {
     /// Names, columns and setters.
     fn declaration() -> SubscribeDeclaration<Self>;
@@ -88,6 +92,8 @@ pub struct SubscribeDeclaration<E: EntityTrait> {
     pub virtual_attributes: Vec<VirtualAttribute<E>>,
     /// The column that keeps the publisher's id, when that is not the primary key.
     pub foreign_key: Option<E::Column>,
+    /// How much order its messages want; otherwise what the app's configuration says.
+    pub consistency: Option<Consistency>,
 }
 
 /// An attribute that goes through a setter.
@@ -166,6 +172,7 @@ impl SubscribedModel {
             from: From::parse(&from)?,
             type_name: declaration.name.clone(),
             named: declaration.named,
+            consistency: declaration.consistency,
         };
         let plan = Arc::new(Plan::new(declaration)?);
         Ok(Self::new(subscription, E::default().table_name(), move |db, operation, options| {

@@ -1,7 +1,7 @@
 //! The derives as their users meet them: in an entity, and in what the compiler says about a wrong one.
 
 use promiscuous_seaorm::subscription::SubscribedModel;
-use promiscuous_seaorm::{Models, Publish, Subscribe};
+use promiscuous_seaorm::{Consistency, Models, Publish, Subscribe};
 
 /// Subscribed here, and published again with an attribute of its own: a decorator.
 mod user {
@@ -11,7 +11,7 @@ mod user {
     #[sea_orm::model]
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Publish, Subscribe)]
     #[sea_orm(table_name = "users")]
-    #[subscribe(from = "crowdtap/user", attributes(email), virtual_attributes(name))]
+    #[subscribe(from = "crowdtap/user", attributes(email), virtual_attributes(name), consistency = "weak")]
     #[publish(attributes(score), virtual_attributes(name))]
     pub struct Model {
         #[sea_orm(primary_key)]
@@ -121,6 +121,18 @@ fn wanting_the_same_twice_is_an_error_at_start() {
     let twice = Models::new().subscribe::<user::Entity>().subscribe::<user::Entity>();
     let error = twice.subscribed().err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("subscribe to `User` of crowdtap/user"), "{error}");
+}
+
+#[test]
+fn two_consistencies_of_one_endpoint_are_an_error_at_start() {
+    assert_eq!(<user::Entity as Subscribe>::declaration().consistency, Some(Consistency::Weak));
+    let two = Models::new().subscribe::<user::Entity>().subscribe_with::<user::Entity>(|admin| {
+        (admin.name, admin.named, admin.consistency) = ("Admin".into(), true, None);
+    });
+    let two = two.subscribed().unwrap().subscriptions().clone();
+    assert!(two.clone().with_default(Consistency::Weak).is_ok());
+    let error = two.with_default(Consistency::Causal).unwrap_err().to_string();
+    assert!(error.contains("ask for two consistencies, `weak` and `causal`"), "{error}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Options {
     pub types: Vec<LitStr>,
     /// `foreign_key`, with the place of the text for errors.
     pub foreign_key: Option<Ident>,
+    /// `consistency`, as the name of one of core's.
+    pub consistency: Option<Ident>,
     /// `backend` of a Diesel model: the databases to generate code for.
     pub backends: Vec<Ident>,
     /// `callbacks` of a Diesel subscriber.
@@ -109,6 +111,10 @@ impl Options {
                     )
                 })?);
             }
+            "consistency" if dialect.all.contains(&"consistency") => {
+                let word: LitStr = meta.value()?.parse()?;
+                self.consistency = Some(consistency(&word)?);
+            }
             "backend" if dialect.all.contains(&"backend") => {
                 self.backends.extend(names(meta)?);
             }
@@ -144,6 +150,19 @@ fn names(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Ident>> {
     parenthesized!(content in meta.input);
     let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
     Ok(names.into_iter().collect())
+}
+
+/// `weak` is `Consistency::Weak`.
+fn consistency(word: &LitStr) -> syn::Result<Ident> {
+    let name = match word.value().as_str() {
+        "causal" => "Causal",
+        "weak" => "Weak",
+        "global" => "Global",
+        _ => {
+            return Err(syn::Error::new(word.span(), "`consistency` is \"causal\", \"weak\" or \"global\""));
+        }
+    };
+    Ok(Ident::new(name, word.span()))
 }
 
 /// Checks `to`.

@@ -13,7 +13,7 @@ const DIALECT: Dialect = Dialect {
     attribute: "subscribe",
     derive: "Subscribe",
     place: "from",
-    all: &["attributes", "virtual_attributes", "from", "as", "foreign_key"],
+    all: &["attributes", "virtual_attributes", "from", "as", "foreign_key", "consistency"],
     done: "subscribed",
 };
 
@@ -49,6 +49,10 @@ pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         Some(from) => quote!(::core::option::Option::Some(::std::string::String::from(#from))),
         None => quote!(::core::option::Option::None),
     };
+    let consistency = match &options.consistency {
+        Some(name) => quote!(::core::option::Option::Some(::promiscuous_seaorm::Consistency::#name)),
+        None => quote!(::core::option::Option::None),
+    };
 
     Ok(quote! {
         #[automatically_derived]
@@ -66,6 +70,7 @@ pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                         )
                     ),*],
                     foreign_key: #foreign_key,
+                    consistency: #consistency,
                 }
             }
         }

@@ -73,7 +73,7 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
         connected.database,
         Arc::clone(&links.applied),
         Arc::clone(&links.broker),
-    );
+    )?;
     let sources = subscriber.sources();
     tracing::info!(app = %config.app, %sources, workers = config.workers, "subscribing");
     if config.bareback {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::consistency::Consistency;
 use crate::error::Error;
 use crate::subscriber::OnDead;
 
@@ -49,6 +50,9 @@ pub struct Settings {
     pub on_dead: Option<OnDead>,
     /// Where `promiscuous subscribe` answers `/healthz` and `/readyz`, such as `127.0.0.1:9100`. `PROMISCUOUS_HEALTH`; nowhere.
     pub health: Option<String>,
+    /// How much order subscriptions ask for that do not say so themselves; `global` also has what this app publishes take part in one
+    /// total order. `PROMISCUOUS_CONSISTENCY`; `causal`.
+    pub consistency: Option<Consistency>,
 }
 
 macro_rules! or_fields {
@@ -78,6 +82,7 @@ impl Settings {
             max_attempts,
             on_dead,
             health,
+            consistency,
         )
     }
 
@@ -104,9 +109,8 @@ impl Settings {
             clock_skew: parsed(&get, "PROMISCUOUS_CLOCK_SKEW")?,
             classic_queue: parsed(&get, "PROMISCUOUS_CLASSIC_QUEUE")?,
             max_attempts: parsed(&get, "PROMISCUOUS_MAX_ATTEMPTS")?,
-            on_dead: get("PROMISCUOUS_ON_DEAD").map(|text| text.trim().parse()).transpose().map_err(
-                |error| Error::Configuration(format!("PROMISCUOUS_ON_DEAD makes no sense: {error}")),
-            )?,
+            on_dead: word(&get, "PROMISCUOUS_ON_DEAD")?,
+            consistency: word(&get, "PROMISCUOUS_CONSISTENCY")?,
             health: get("PROMISCUOUS_HEALTH"),
         })
     }
@@ -174,6 +178,7 @@ impl Settings {
             max_attempts: self.max_attempts.unwrap_or(25).max(1),
             on_dead: self.on_dead.unwrap_or_default(),
             health: self.health,
+            consistency: self.consistency.unwrap_or_default(),
         })
     }
 }
@@ -188,6 +193,15 @@ fn parsed<T: std::str::FromStr>(
         Error::Configuration(format!("{name} is not a valid {wanted}: correct it or unset it"))
     })?;
     Ok(Some(value))
+}
+
+/// One of a few words, which the error lists.
+fn word<T: std::str::FromStr<Err: std::fmt::Display>>(
+    get: impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<T>, Error> {
+    let word = get(name).map(|text| text.trim().parse()).transpose();
+    word.map_err(|error| Error::Configuration(format!("{name} makes no sense: {error}")))
 }
 
 /// A complete configuration; the fields are those of [`Settings`].
@@ -222,6 +236,8 @@ pub struct Config {
     pub on_dead: OnDead,
     /// Where health probes are answered.
     pub health: Option<String>,
+    /// How much order subscriptions ask for.
+    pub consistency: Consistency,
 }
 
 impl Config {
@@ -275,6 +291,13 @@ mod tests {
         let block =
             Settings::from_variables(|name| (name == "PROMISCUOUS_ON_DEAD").then(|| "block".to_owned()));
         assert_eq!(block.unwrap().on_dead, Some(OnDead::Block));
+        let wrong =
+            Settings::from_variables(|name| (name == "PROMISCUOUS_CONSISTENCY").then(|| "strong".to_owned()));
+        assert!(wrong.unwrap_err().to_string().contains("write `causal`, `weak` or `global`"));
+        let file: Settings = toml::from_str("consistency = \"weak\"").unwrap();
+        assert_eq!(file.consistency, Some(Consistency::Weak));
+        let wrong = toml::from_str::<Settings>("consistency = \"none\"").unwrap_err().to_string();
+        assert!(wrong.contains("`causal`, `weak`, `global`"), "{wrong}");
         let slash = Settings { app: Some("a/b".into()), ..Settings::default() };
         assert!(slash.resolve().is_err());
     }

@@ -47,7 +47,7 @@ async fn announce(inner: &Arc<Inner>, generation: u64) -> Result<u64, Error> {
         generation,
         deadline: inner.settings.deadline,
         endpoints: inner.endpoints.clone(),
-        write: keys,
+        write: inner.with_order(keys)?,
         read: Vec::new(),
     };
     let mut unsettled = Unsettled { inner: Arc::clone(inner), op: bump.op, told: false };

@@ -23,13 +23,13 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::context::Context;
 use crate::database::Database;
-use crate::dependency::{Dependencies, Version};
+use crate::dependency::{Dependencies, Version, WriteDependency};
 use crate::error::Error;
 use crate::health::Health;
 use crate::key::Endpoint;
 use crate::message::{MAX_MESSAGE_BYTES, Message};
 use crate::operation::{Operation, coalesce};
-use crate::registry::check_published;
+use crate::registry::{check_published, check_total_order};
 use crate::version_store::{Bump, StoreError, VersionStore};
 
 mod announcing;
@@ -72,7 +72,8 @@ impl Publisher {
     /// go on without a broker, and fail with a clear error without a version store.
     ///
     /// # Errors
-    /// When an endpoint is published twice or owned by another app, when the version store evicts keys, and when the
+    /// When an endpoint is published twice or owned by another app, when one has another app's name and there is to be a total order,
+    /// when the version store evicts keys, and when the
     /// promiscuous tables are missing.
     pub async fn start(
         settings: PublisherSettings,
@@ -82,6 +83,9 @@ impl Publisher {
         broker: Arc<dyn Broker>,
     ) -> Result<Self, Error> {
         check_published(&endpoints)?;
+        if settings.total_order {
+            check_total_order(&settings.app, &endpoints)?;
+        }
         let (hand_over, committed) = mpsc::channel(settings.in_hands);
         let (early_looks, looks) = mpsc::channel(1_024);
         let inner = Arc::new(Inner {
@@ -156,17 +160,12 @@ impl Publisher {
             deadline: inner.settings.deadline,
             endpoints,
             read: causes.read_keys(&keys),
-            write: keys,
+            write: inner.with_order(keys)?,
         };
         let mut unsettled = Unsettled { inner: Arc::clone(inner), op: bump.op, told: false };
         fail::fail_point!("before_bump");
         let bumped = inner.bump(&mut bump, &mut unsettled).await?;
         fail::fail_point!("after_bump");
-        let written = bumped
-            .write
-            .iter()
-            .map(|w| (w.key.clone(), Version::new(bumped.generation, w.version)))
-            .collect();
         let message = Message {
             id: bumped.op,
             app: inner.settings.app.clone(),
@@ -182,6 +181,8 @@ impl Publisher {
                 external: causes.external.clone(),
             }),
         };
+        let version = |w: &WriteDependency| (w.key.clone(), Version::new(message.generation, w.version));
+        let written = message.written_objects().map(version).collect();
         let text = message
             .encode()
             .map_err(|error| Error::Publisher(format!("an attribute cannot be written as JSON: {error}")))?;

@@ -47,9 +47,9 @@ pub(crate) struct Committed {
 impl Committed {
     /// A message from its encoded form.
     pub(crate) fn new(message: &Message, body: Bytes, tombstone: bool) -> Self {
-        let written = message.dependencies.iter().flat_map(|d| &d.write);
+        let locked = message.written_objects();
         Self {
-            finish: Finish { op: message.id, keys: written.map(|w| w.key.clone()).collect() },
+            finish: Finish { op: message.id, keys: locked.map(|w| w.key.clone()).collect() },
             publication: Publication {
                 id: message.id,
                 app: message.app.clone(),

@@ -86,8 +86,8 @@ pub(super) async fn look(inner: &Inner) -> Result<(), String> {
 /// Settles one op, in the steps of section 6.
 async fn settle(inner: &Inner, intent: Bumped) -> Result<(), DatabaseError> {
     let op = intent.op;
-    let finish = Finish { op, keys: intent.write.iter().map(|w| w.key.clone()).collect() };
     let message = dummy(&inner.settings.app, intent);
+    let finish = Finish { op, keys: message.written_objects().map(|w| w.key.clone()).collect() };
     let text = message.encode().map_err(|e| DatabaseError::new(DatabaseErrorKind::Other, e))?;
     let mut transaction = inner.outbox.database().begin().await?;
     // 1. The tombstone. A writer in flight makes this wait.

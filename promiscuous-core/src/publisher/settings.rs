@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
+use crate::consistency::Consistency;
+
 /// How a publisher behaves; the defaults suit production.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -22,6 +25,9 @@ pub struct PublisherSettings {
     pub in_hands: usize,
     /// How long one batch may wait for its confirms before it is left to the sweeper: 30 s.
     pub confirm_timeout: Duration,
+    /// Whether every message takes its place in one total order, for subscribers that ask for it (`consistency = "global"`): false. All
+    /// processes of the app must agree; and a writer that dies holds up those subscribers until its `deadline`.
+    pub total_order: bool,
     /// How long the start waits for the broker before it goes on without: 5 s.
     pub start_timeout: Duration,
 }
@@ -38,7 +44,16 @@ impl PublisherSettings {
             fences_kept: Duration::from_secs(7 * 24 * 3600),
             in_hands: 1_024,
             confirm_timeout: Duration::from_secs(30),
+            total_order: false,
             start_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl From<&Config> for PublisherSettings {
+    fn from(config: &Config) -> Self {
+        let mut settings = Self::new(&config.app);
+        settings.total_order = config.consistency == Consistency::Global;
+        settings
     }
 }

@@ -17,7 +17,7 @@ use super::stop;
 use crate::broker::{Broker, BrokerError};
 use crate::error::Error;
 use crate::health::{Health, Level};
-use crate::key::Endpoint;
+use crate::key::{Endpoint, Key, NameError};
 use crate::notice::{self, Notice};
 use crate::version_store::{Bump, Bumped, StoreError, VersionStore};
 
@@ -73,6 +73,14 @@ impl Inner {
                 Ok(false)
             }
         }
+    }
+
+    /// The keys to bump for a message that writes these: with the one of the app's total order, where every message takes part in it.
+    pub(super) fn with_order(&self, mut keys: Vec<Key>) -> Result<Vec<Key>, NameError> {
+        if self.settings.total_order {
+            keys.push(Key::of_order(&self.settings.app)?);
+        }
+        Ok(keys)
     }
 
     /// Lock-and-bump, again with a new generation when the store refused the old one. A refusal has changed nothing.

@@ -72,7 +72,7 @@ async fn apply_in(
         for place in 0..versioned.max(message.operations.len()) {
             // Same order as `subscribed_writes`; an operation without a version is always applied.
             let is_newer = match dependencies.and_then(|d| d.write.get(place)) {
-                Some(write) if !subscriptions.wants(write.key.endpoint_str()) => continue,
+                Some(write) if !subscriptions.wants_key(&write.key) => continue,
                 Some(_) => newer.next().unwrap_or(true),
                 None => true,
             };
@@ -91,7 +91,7 @@ fn subscribed_writes<'m>(subscriptions: &Subscriptions, messages: &'m [Arc<Messa
     let mut writes = Vec::new();
     for message in messages {
         for (place, write) in message.dependencies.iter().flat_map(|d| &d.write).enumerate() {
-            if subscriptions.wants(write.key.endpoint_str()) {
+            if subscriptions.wants_key(&write.key) {
                 let version = Version::new(message.generation, write.version);
                 // The first keys are those of the operations; further ones are only consumed.
                 let has_content = place < message.operations.len();

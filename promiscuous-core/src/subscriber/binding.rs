@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use super::scheduler::{Consistency, Policy, Source};
+use super::scheduler::{Policy, Source};
 use crate::broker::{Broker, Queue, QueueKind};
 use crate::clock;
+use crate::consistency::Consistency;
 use crate::database::{Database, DatabaseError, DatabaseErrorKind, Sql, SqlRow, SqlType, SqlValue};
 use crate::error::Error;
-use crate::registry::Subscriptions;
+use crate::registry::{From, Subscriptions};
+
+/// Messages of the endpoint are waited for by others.
+const LIVE: &str = "live";
+
+/// They are not: nobody counts them, because they wait for nothing themselves.
+const WEAK: &str = "weak";
 
 /// Declares the queue with all bindings, then records the moment for those that are new.
 ///
@@ -16,20 +23,30 @@ pub(super) async fn bind(
     app: &str,
     kind: QueueKind,
     subscriptions: &Subscriptions,
-    consistency: Consistency,
     clock_skew: Duration,
     database: &dyn Database,
     broker: &dyn Broker,
 ) -> Result<(Queue, Policy), Error> {
-    let sources = subscriptions.sources();
-    let queue = Queue { app: app.to_owned(), bindings: sources.iter().map(|s| s.binding()).collect(), kind };
+    let mut sources: Vec<(From, Consistency)> = subscriptions
+        .sources()
+        .into_iter()
+        .map(|from| {
+            let consistency = subscriptions.consistency_of(&from);
+            (from, consistency)
+        })
+        .collect();
+    sources.extend(subscriptions.orders().into_iter().map(|order| (order, Consistency::Global)));
+    let bindings = sources.iter().map(|(from, _)| from.binding()).collect();
+    let queue = Queue { app: app.to_owned(), bindings, kind };
     broker.declare(&queue).await?;
     let skew = u64::try_from(clock_skew.as_micros()).unwrap_or(u64::MAX);
     let mut bound = Vec::with_capacity(sources.len());
-    for from in sources {
-        let since = bound_since(database, &from.to_string()).await?.saturating_add(skew);
-        bound.push(Source { from, since, consistency });
+    for (from, consistency) in sources {
+        let state = if consistency.is_ordered() { LIVE } else { WEAK };
+        let since = bound_since(database, &from.to_string(), state).await?;
+        bound.push(Source { from, bound: since, since: since.saturating_add(skew), consistency });
     }
+    forget_orders(database, subscriptions).await?;
     Ok((queue, Policy::new(bound)))
 }
 
@@ -38,7 +55,7 @@ pub(super) async fn bind(
 pub(crate) struct Bound {
     /// As the subscription names it: `shop/user` or `*/user`.
     pub(crate) endpoint: String,
-    /// How it takes part: `live`.
+    /// How it takes part: `live` or `weak`.
     pub(crate) state: String,
     /// Since when, in microseconds since 1970.
     pub(crate) since: u64,
@@ -58,28 +75,55 @@ pub(crate) async fn bound(database: &dyn Database) -> Result<Vec<Bound>, Databas
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// When this endpoint was first bound, in microseconds since 1970; now, if it is new.
-async fn bound_since(database: &dyn Database, endpoint: &str) -> Result<u64, Error> {
+/// Since when messages of this endpoint are waited for, in microseconds since 1970: since it was first bound, or since it is not
+/// weak any more; now, if that is new.
+async fn bound_since(database: &dyn Database, endpoint: &str, state: &str) -> Result<u64, Error> {
     loop {
         let mut sql = Sql::new(
             database.dialect(),
-            "SELECT bound_since FROM promiscuous_subscriptions WHERE endpoint = ",
+            "SELECT bound_since, state FROM promiscuous_subscriptions WHERE endpoint = ",
         );
         sql.bind(endpoint);
-        let rows = database.query(sql, &[SqlType::Int]).await?;
-        if let Some([SqlValue::Int(since)]) = rows.first().map(Vec::as_slice) {
-            return Ok(u64::try_from(*since).unwrap_or(0));
-        }
-        let mut sql = Sql::new(
-            database.dialect(),
-            "INSERT INTO promiscuous_subscriptions (endpoint, state, bound_since) VALUES ",
-        );
-        sql.bind_list([SqlValue::from(endpoint), "live".into(), clock::micros().into()]);
-        match database.execute(sql).await {
-            Ok(_) => {}
-            // Another worker of this app was first: its moment counts.
-            Err(error) if error.kind == DatabaseErrorKind::UniqueViolation => {}
-            Err(error) => return Err(error.into()),
+        let rows = database.query(sql, &[SqlType::Int, SqlType::Text]).await?;
+        let now = clock::micros();
+        match rows.first().map(Vec::as_slice) {
+            Some([SqlValue::Int(since), SqlValue::Text(stored)]) if stored == state => {
+                return Ok(u64::try_from(*since).unwrap_or(0));
+            }
+            Some(_) => {
+                let mut sql = Sql::new(database.dialect(), "UPDATE promiscuous_subscriptions SET state = ");
+                sql.bind(state);
+                if state == LIVE {
+                    // What was applied without waiting was not counted: nobody may wait for it now.
+                    sql.push(", bound_since = ").bind(now);
+                }
+                sql.push(" WHERE endpoint = ").bind(endpoint);
+                database.execute(sql).await?;
+            }
+            None => {
+                let mut sql = Sql::new(
+                    database.dialect(),
+                    "INSERT INTO promiscuous_subscriptions (endpoint, state, bound_since) VALUES ",
+                );
+                sql.bind_list([SqlValue::from(endpoint), state.into(), now.into()]);
+                match database.execute(sql).await {
+                    Ok(_) => {}
+                    // Another worker of this app was first: its moment counts.
+                    Err(error) if error.kind == DatabaseErrorKind::UniqueViolation => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
     }
+}
+
+/// Forgets since when total orders hold that are not asked for any more: what comes from now on takes no part in them, and
+/// who asks for one again begins anew.
+async fn forget_orders(database: &dyn Database, subscriptions: &Subscriptions) -> Result<(), DatabaseError> {
+    let mut sql =
+        Sql::new(database.dialect(), "DELETE FROM promiscuous_subscriptions WHERE endpoint LIKE '%/*'");
+    for order in subscriptions.orders() {
+        sql.push(" AND endpoint <> ").bind(order.to_string());
+    }
+    database.execute(sql).await.map(drop)
 }

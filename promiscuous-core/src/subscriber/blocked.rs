@@ -32,7 +32,7 @@ impl Worker {
             let waited = held.arrived.elapsed();
             let id = self.scheduler.message(sequence).map(|m| m.id);
             if waited >= lost_after {
-                wanted.extend(obstacle.version().and_then(|(key, _)| Key::of_endpoint(&key.endpoint()).ok()));
+                wanted.extend(obstacle.version().and_then(|(key, _)| key.of_generation().ok()));
             }
             if wait_timeout.is_some_and(|timeout| waited >= timeout) {
                 ::metrics::counter!(metrics::RECOVERED).increment(1);

@@ -30,16 +30,21 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// A subscriber that is not running yet.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when the subscriptions ask for two consistencies of one endpoint, or for a total order of any app's
+    /// messages.
     pub fn new(
         settings: SubscriberSettings,
         subscriptions: Subscriptions,
         database: Arc<dyn Database>,
         store: Arc<dyn AppliedStore>,
         broker: Arc<dyn Broker>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let subscriptions = subscriptions.with_default(settings.consistency)?;
         let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
         let shared = Arc::new(Shared { subscriptions, database, store, retry });
-        Self { settings, shared, broker, status: watch::Sender::default(), health: Health::new() }
+        Ok(Self { settings, shared, broker, status: watch::Sender::default(), health: Health::new() })
     }
 
     /// What it is doing, now and whenever it changes.
@@ -76,7 +81,6 @@ impl Subscriber {
                     &self.settings.app,
                     self.settings.queue_kind,
                     &self.shared.subscriptions,
-                    self.settings.consistency,
                     self.settings.clock_skew,
                     self.shared.database.as_ref(),
                     self.broker.as_ref(),

@@ -74,7 +74,7 @@ fn insert(dialect: Dialect, messages: &[Parking]) -> Result<Sql, DatabaseError> 
     for (position, message) in messages.iter().enumerate() {
         sql.push(if position > 0 { ", " } else { "" });
         let Parking { id, arrived_at, waits_for, version, body } = message;
-        let endpoint = Key::of_endpoint(&waits_for.endpoint()).map_err(unreadable)?;
+        let endpoint = waits_for.of_generation().map_err(unreadable)?;
         let text = std::str::from_utf8(body).map_err(unreadable)?;
         sql.bind_list::<SqlValue>([
             id.to_string().into(),
@@ -106,6 +106,8 @@ fn insert(dialect: Dialect, messages: &[Parking]) -> Result<Sql, DatabaseError> 
 pub(super) enum Look {
     /// Those whose cause has come, as far as the database knows; of these keys or, if none are named, of any.
     Ready(Vec<Key>),
+    /// Those whose turn comes next in a total order, one after the other.
+    Next(Key),
     /// Those that wait for a version of a generation that is over, and came before this time.
     Over(u64),
     /// Those that came before this time.
@@ -135,6 +137,10 @@ pub(super) async fn look(
                 sql.push(" AND p.waits_for IN ").bind_in(keys.iter().map(Key::as_str));
                 "p.id"
             }
+        }
+        Look::Next(order) => {
+            sql.push("WHERE p.waits_for = ").bind(order.as_str());
+            "p.generation, p.version, p.id"
         }
         Look::Over(before) => {
             sql.push(

@@ -34,6 +34,9 @@ const BACK_AT_LEAST: usize = 16;
 /// Keys that are asked for at once: beyond, all are.
 const KEYS: usize = 500;
 
+/// Messages of one total order that come back together, before it is their turn: one at a time, a long order would never end.
+const NEXT: usize = 200;
+
 /// Messages that wait for a generation that is over and are looked at together: those that follow from them come back by themselves.
 const OVER: usize = 100;
 
@@ -205,6 +208,7 @@ impl Worker {
         if !state.looking.is_empty() || state.back.len() >= limit {
             return;
         }
+        let room = limit - state.back.len();
         // Those that are in memory are found again: as long as they are not applied, they are parked, too.
         let limit = limit + state.back.len();
         let now = clock::millis();
@@ -218,7 +222,14 @@ impl Worker {
             state.keys.clear();
             looks.push((Look::Ready(Vec::new()), limit));
         } else if !state.keys.is_empty() {
-            looks.push((Look::Ready(std::mem::take(&mut state.keys).into_iter().collect()), limit));
+            let keys = std::mem::take(&mut state.keys).into_iter();
+            let (orders, keys): (Vec<Key>, Vec<Key>) = keys.partition(Key::is_order);
+            // Some room is left for what they may wait for besides.
+            let next = NEXT.min(room / 2) + state.back.len();
+            looks.extend(orders.into_iter().map(|order| (Look::Next(order), next)));
+            if !keys.is_empty() {
+                looks.push((Look::Ready(keys), limit));
+            }
         }
         if !looks.is_empty() {
             state.has_parked = false;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::scheduler::Consistency;
 use crate::broker::QueueKind;
 use crate::config::Config;
+use crate::consistency::Consistency;
 
 /// How a subscriber behaves; the defaults suit production.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct SubscriberSettings {
     /// Unacknowledged messages at the most, which bounds memory: 1,000. When all of them wait for causes further back in the queue,
     /// they are parked in the database.
     pub prefetch: u16,
-    /// How much order to keep.
+    /// How much order subscriptions ask for that do not say so themselves. `None` goes over what any of them says.
     pub consistency: Consistency,
     /// How long to wait for a cause before a message is applied without it; none waits for ever.
     pub wait_timeout: Option<Duration>,
@@ -76,6 +76,7 @@ impl From<&Config> for SubscriberSettings {
         settings.clock_skew = config.clock_skew;
         settings.max_attempts = config.max_attempts;
         settings.on_dead = config.on_dead;
+        settings.consistency = config.consistency;
         if config.bareback {
             settings.consistency = Consistency::None;
         }

@@ -241,7 +241,7 @@ impl VersionStore for MemoryStore {
         let mut state = self.state();
         state.check_generation(bump.generation)?;
         let mut taken_over = Vec::new();
-        for key in &bump.write {
+        for key in bump.write.iter().filter(|key| !key.is_order()) {
             let holder = state.locks.insert(key.clone(), bump.op);
             if let Some(holder) = holder.filter(|&holder| holder != bump.op)
                 && !taken_over.contains(&holder)

@@ -35,7 +35,8 @@ pub struct Bump {
     pub deadline: Duration,
     /// The endpoints of the message, for counting readers.
     pub endpoints: Vec<Endpoint>,
-    /// Keys to lock and to give a new version. Never empty, no key twice.
+    /// Keys to lock and to give a new version. Never empty, no key twice. The key of an order ([`Key::is_order`]) gets a version only: a lock
+    /// says that whoever takes it over holds the row's lock in the database, and it has no row.
     pub write: Vec<Key>,
     /// Keys read before, none of them in `write`, no key twice.
     pub read: Vec<Key>,

@@ -382,6 +382,7 @@ async fn a_declaration_written_by_hand_is_as_good_as_a_derived_one() {
             |row: &mut follower::ActiveModel, handle: String| row.name = Set(format!("@{handle}")),
         )],
         foreign_key: Some(follower::Column::TwitterId),
+        consistency: None,
     };
     let model = SubscribedModel::declared(declaration()).unwrap();
     assert_eq!(model.subscription.from.binding(), "*.account");

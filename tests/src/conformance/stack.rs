@@ -67,7 +67,7 @@ pub struct Blueprint {
     pub connections: u32,
     /// The models that it publishes, by the names of the adapters' lists.
     pub publishes: Vec<String>,
-    /// The models that it subscribes to, and from which app.
+    /// The models that it subscribes to (`weak counter` and `global counter` with that consistency), and from which app.
     pub subscribes: Vec<(String, String)>,
     /// How it publishes.
     pub adjust: fn(&mut PublisherSettings),

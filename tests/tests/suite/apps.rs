@@ -6,6 +6,7 @@ use std::sync::Arc;
 use promiscuous_core::broker::rabbitmq::RabbitMq;
 use promiscuous_core::broker::{Broker, Consumer, Queue, QueueKind};
 use promiscuous_core::config::Config;
+use promiscuous_core::consistency::Consistency;
 use promiscuous_core::message::Message;
 use promiscuous_tests::conformance::tables::{self, Side};
 use promiscuous_tests::conformance::{App, Blueprint, Eyes, Stack};
@@ -41,6 +42,13 @@ impl Publishing {
         stack.migrate(&config, database.url()).await;
         let eyes = Eyes::open(database.url()).await;
         Self { stack, app, database, eyes, config }
+    }
+
+    /// All of its messages take part in one total order.
+    #[must_use]
+    pub fn in_a_total_order(mut self) -> Self {
+        self.config.consistency = Consistency::Global;
+        self
     }
 
     /// Where it publishes to.
@@ -80,6 +88,7 @@ impl Publishing {
         process
             .env("STACK", self.stack.to_string())
             .env("PROMISCUOUS_APP", &self.app)
+            .env("PROMISCUOUS_CONSISTENCY", self.config.consistency.to_string())
             .env("DATABASE_URL", self.database.url())
             .env("AMQP_URL", self.config.amqp_url.expose())
             .env("REDIS_URL", self.config.redis_url.expose())
@@ -156,6 +165,15 @@ impl Subscribing {
         process.said().to_vec()
     }
 
+    /// The app in this process, with this consistency where its models do not say.
+    pub async fn connect(&self, consistency: Consistency) -> Arc<dyn App> {
+        let mut config = self.config.clone();
+        config.consistency = consistency;
+        let mut blueprint = Blueprint::new(config, self.database.url()).subscribing(&self.models, &self.from);
+        blueprint.connections = 9;
+        self.stack.start(&blueprint).await.unwrap()
+    }
+
     /// Starts it, and waits until everything published from now on arrives.
     pub async fn start(&self) -> Process {
         let process = self.process().spawn();
@@ -167,7 +185,8 @@ impl Subscribing {
     /// remembers since when.
     pub async fn bound(&self) {
         until(SOON, "the queue's bindings", async || {
-            (self.eyes.count("promiscuous_subscriptions").await == self.models.len()).then_some(())
+            let bound = self.eyes.count("promiscuous_subscriptions WHERE endpoint NOT LIKE '%/*'").await;
+            (bound == self.models.len()).then_some(())
         })
         .await;
     }

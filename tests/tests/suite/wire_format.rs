@@ -136,6 +136,7 @@ async fn what_is_published_keeps_to_the_schema(kind: Kind) {
     let mut pair = Pair::new(kind, Kind::Sqlite, both_ways![sample], tables);
     pair.adjust = |settings| {
         settings.host = Some("web-1".into());
+        settings.total_order = true;
         settings.deadline = Duration::from_millis(200);
         settings.look_every = Duration::from_millis(50);
     };
@@ -188,6 +189,12 @@ async fn what_is_published_keeps_to_the_schema(kind: Kind) {
     assert_eq!(messages[0]["host"], "web-1");
     assert_eq!(messages[0]["context"], "samples/create");
     assert_eq!(messages[0]["current_user_id"], "42");
+    for (before, message) in messages.iter().zip(&messages[1..]) {
+        let place =
+            |message: &Json| message["dependencies"]["write"].as_array().unwrap().last().unwrap().clone();
+        let (before, place) = (place(before), place(message));
+        assert_eq!((&place["key"], &place["previous"]), (&json!("shop/*"), &before["version"]));
+    }
     assert_eq!(messages[2]["dependencies"]["read"][0]["ordinals"], json!({"shop/sample": 1}));
     assert_eq!(messages[3]["dependencies"]["write"][0]["key"], "shop/sample/S%C3%A3o%20Paulo%2Fa%2Cb,1");
 
@@ -266,6 +273,8 @@ fn what_is_no_message_fails_the_schema_and_the_decoder() {
         ("/operations/0/attributes", json!([])),
         ("/dependencies", json!([])),
         ("/dependencies/write/0/key", json!("crowdtap/post")),
+        ("/dependencies/read/0/key", json!("crowdtap/*")),
+        ("/dependencies/external/0/key", json!("accounts/*")),
         ("/dependencies/write/0/version", json!("1")),
         ("/dependencies/write/0/previous", json!(-1)),
         ("/dependencies/write/0/readers", json!({"post": 1})),

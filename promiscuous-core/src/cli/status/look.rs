@@ -133,6 +133,7 @@ mod tests {
             from: From::parse(from).unwrap(),
             type_name: "User".into(),
             named: false,
+            consistency: None,
         };
         let declared = Subscriptions::new(vec![declare("shop/user"), declare("post")]);
         let bind =

@@ -5,9 +5,10 @@
 //!
 //! * `readiness`: the conditions of the protocol, for one message
 //! * `keys`: what is known of the keys that messages in memory name
-//! * this file: the states a message goes through, and who waits for which key
+//! * `waiting`: who waits for which key
+//! * this file: the states a message goes through
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -15,15 +16,17 @@ use uuid::Uuid;
 use crate::dependency::Version;
 use crate::key::Key;
 use crate::message::Message;
-use crate::version_store::Applied;
+use crate::version_store::{Applied, NOTHING};
 
 mod keys;
 mod readiness;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-use keys::{Keys, Overlay};
-pub use readiness::{Consistency, Policy, Source};
+use keys::{Keys, Known, Overlay};
+pub use readiness::{Policy, Source};
+use waiting::Waiting;
 
 /// Names a message inside one scheduler, in order of arrival.
 pub type Sequence = u64;
@@ -49,6 +52,14 @@ impl Obstacle {
 }
 
 impl Obstacle {
+    /// The version that the key must reach before it makes sense to look again: any, where that is not all.
+    fn wakes_at(&self) -> Version {
+        match self {
+            Self::Version(_, version) => *version,
+            Self::NotLoaded(_) | Self::Readers(..) => NOTHING,
+        }
+    }
+
     /// The version that is waited for, or whose readers' successor it is.
     pub fn version(&self) -> Option<(&Key, Version)> {
         match self {
@@ -93,8 +104,8 @@ pub struct Scheduler {
     entries: HashMap<Sequence, Entry>,
     by_id: HashMap<Uuid, Sequence>,
     keys: Keys,
-    /// Blocked messages by the key they wait for.
-    waiting: HashMap<Key, BTreeSet<Sequence>>,
+    /// Blocked messages by the key they wait for, and the version that it must reach: of a long chain only the next one is looked at.
+    waiting: Waiting,
     /// In order of becoming ready. May name messages that are no longer ready.
     ready: VecDeque<Sequence>,
     /// How many of `ready` are ready.
@@ -112,7 +123,7 @@ impl Scheduler {
             entries: HashMap::new(),
             by_id: HashMap::new(),
             keys: Keys::default(),
-            waiting: HashMap::new(),
+            waiting: Waiting::default(),
             ready: VecDeque::new(),
             ready_count: 0,
             blocked_count: 0,
@@ -152,7 +163,7 @@ impl Scheduler {
     /// when somebody does.
     pub fn changed<'k>(&mut self, keys: impl IntoIterator<Item = &'k Key>) {
         for key in keys {
-            if self.waiting.contains_key(key) {
+            if self.waiting.has(key) {
                 self.keys.reload(key);
             } else {
                 self.keys.outdate(key);
@@ -186,7 +197,7 @@ impl Scheduler {
                     // Two messages of the batch led to it.
                     State::InFlight => continue,
                     State::Blocked(obstacle) => {
-                        remove_waiting(&mut self.waiting, obstacle.key(), sequence);
+                        self.waiting.remove(obstacle, sequence);
                         self.blocked_count -= 1;
                     }
                     State::Ready | State::Delayed => {}
@@ -208,9 +219,8 @@ impl Scheduler {
     fn followers(&mut self, touched: &[Key], overlay: &Overlay) -> Vec<Sequence> {
         let mut found = Vec::new();
         for key in touched {
-            let Some(waiting) = self.waiting.get(key) else { continue };
-            let candidates: Vec<Sequence> = waiting.iter().copied().collect();
-            for sequence in candidates {
+            let reached = overlay.over(&self.keys).get(key).and_then(|applied| applied.version);
+            for sequence in self.waiting.at(key, reached) {
                 let Some(entry) = self.entries.get(&sequence) else { continue };
                 let obstacle = self.policy.obstacle(&entry.message, &overlay.over(&self.keys));
                 match obstacle {
@@ -341,7 +351,7 @@ impl Scheduler {
     fn block(&mut self, sequence: Sequence, obstacle: Obstacle) {
         self.leave_state(sequence);
         self.keys.reload_if_outdated(obstacle.key());
-        self.waiting.entry(obstacle.key().clone()).or_default().insert(sequence);
+        self.waiting.insert(&obstacle, sequence);
         if let Some(entry) = self.entries.get_mut(&sequence) {
             entry.state = State::Blocked(obstacle);
             self.blocked_count += 1;
@@ -361,7 +371,7 @@ impl Scheduler {
         match self.entries.get_mut(&sequence) {
             Some(Entry { state: state @ State::Blocked(_), .. }) => {
                 if let State::Blocked(obstacle) = std::mem::replace(state, State::Delayed) {
-                    remove_waiting(&mut self.waiting, obstacle.key(), sequence);
+                    self.waiting.remove(&obstacle, sequence);
                     self.blocked_count -= 1;
                 }
             }
@@ -376,8 +386,8 @@ impl Scheduler {
 
     fn wake(&mut self, keys: impl IntoIterator<Item = Key>) {
         for key in keys {
-            let Some(waiting) = self.waiting.get(&key) else { continue };
-            for sequence in waiting.iter().copied().collect::<Vec<_>>() {
+            let reached = self.keys.get(&key).and_then(|applied| applied.version);
+            for sequence in self.waiting.at(&key, reached) {
                 self.evaluate(sequence);
             }
         }
@@ -393,15 +403,6 @@ impl Scheduler {
     fn release(&mut self, message: &Message) {
         for key in self.policy.relevant_keys(message) {
             self.keys.release(key);
-        }
-    }
-}
-
-fn remove_waiting(waiting: &mut HashMap<Key, BTreeSet<Sequence>>, key: &Key, sequence: Sequence) {
-    if let Some(sequences) = waiting.get_mut(key) {
-        sequences.remove(&sequence);
-        if sequences.is_empty() {
-            waiting.remove(key);
         }
     }
 }

@@ -5,23 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Obstacle;
 use super::keys::{Advancing, Known};
-use crate::dependency::Version;
+use crate::consistency::Consistency;
+use crate::dependency::{Version, WriteDependency};
 use crate::key::{Endpoint, Key};
 use crate::message::Message;
 use crate::registry::From;
-
-/// How much order a subscription asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Consistency {
-    /// Causes first, and exact states.
-    #[default]
-    Causal,
-    /// No waiting; of each object only newer versions are applied.
-    Weak,
-    /// Development only: everything in order of arrival, errors swallowed.
-    None,
-}
 
 /// What is subscribed, since when, and with how much order.
 pub struct Policy {
@@ -31,15 +19,25 @@ pub struct Policy {
     resolved: Mutex<HashMap<String, Option<usize>>>,
 }
 
-/// One binding of the app's queue.
+/// One binding of the app's queue: an endpoint, or all of an app for the sake of its total order.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// What is bound.
     pub from: From,
+    /// When it was bound, in microseconds since 1970 by this side's clock.
+    pub bound: u64,
     /// Messages with versions before this one may never come, in microseconds since 1970: when it was bound, plus the allowance for clock skew.
     pub since: u64,
     /// How much order its messages want.
     pub consistency: Consistency,
+}
+
+impl Source {
+    /// Whether this version of a key may never come, when that much is known of the key: both are of before it was bound. (A message of
+    /// that time may have come by another binding, and the next one not.)
+    fn lacks(&self, version: u64, known: Option<Version>) -> bool {
+        version < self.since && known.is_none_or(|known| known.version < self.bound)
+    }
 }
 
 impl Policy {
@@ -65,12 +63,15 @@ impl Policy {
         self.source(key.endpoint_str()).is_some()
     }
 
-    /// Whether a message waits for anything at all.
+    /// The source of an endpoint (or an order) whose messages wait for their causes, and are waited for as readers.
+    fn ordered(&self, endpoint: &str) -> Option<&Source> {
+        self.source(endpoint).filter(|source| source.consistency.is_ordered())
+    }
+
+    /// Whether a message waits for anything at all: one that writes weak endpoints only does not, and neither does one without versions.
     pub(super) fn is_ordered(&self, message: &Message) -> bool {
-        let endpoints = message.endpoints();
-        endpoints.iter().any(|endpoint| {
-            self.source(endpoint.as_str()).is_some_and(|s| s.consistency == Consistency::Causal)
-        })
+        let mut written = message.dependencies.iter().flat_map(|d| &d.write);
+        written.any(|write| self.ordered(write.key.endpoint_str()).is_some())
     }
 
     /// The keys whose state matters for a message: those of subscribed endpoints.
@@ -88,47 +89,86 @@ impl Policy {
     pub(super) fn obstacle(&self, message: &Message, known: &impl Known) -> Option<Obstacle> {
         let dependencies = message.dependencies.as_ref()?;
         let generation = message.generation;
-        for write in &dependencies.write {
-            let Some(source) = self.source(write.key.endpoint_str()) else { continue };
-            // Also of a new chain: the store learns of a key only by its being loaded.
-            let Some(applied) = known.get(&write.key) else {
-                return Some(Obstacle::NotLoaded(write.key.clone()));
-            };
-            let Some(previous) = write.previous else { continue };
-            let made = Version::new(generation, write.version);
-            let before = Version::new(generation, previous);
-            match applied.version {
-                Some(version) if version >= made => {} // applied already: skipped
-                None if previous < source.since => {}  // the past is not coming
-                // Its predecessor, or (after a store lost its memory) something newer than its predecessor.
-                Some(version) if version >= before => {
-                    let readers = applied.readers.as_ref().filter(|_| version == before);
-                    let Some(seen) = readers else { continue };
-                    for (endpoint, &count) in &write.readers {
-                        let Some(reading) = self.source(endpoint.as_str()) else { continue };
-                        let all = seen.get(endpoint).is_some_and(|set| set.contains_all(count));
-                        if count > 0 && !all && previous >= reading.since {
-                            return Some(Obstacle::Readers(write.key.clone(), made));
-                        }
-                    }
-                }
-                _ => return Some(Obstacle::Version(write.key.clone(), before)),
+        let written = || dependencies.write.iter();
+        // The order first: whoever waits for its place waits for one version that nobody else waits for.
+        let mut places = written().filter(|write| write.key.is_order());
+        let mut objects = written().filter(|write| !write.key.is_order());
+        places
+            .find_map(|write| self.before_its_turn(write, generation, known))
+            .or_else(|| objects.find_map(|write| self.before_its_write(write, generation, known)))
+            .or_else(|| {
+                let reads = dependencies.read.iter().map(|r| (&r.key, Version::new(generation, r.version)));
+                let external = dependencies.external.iter().map(|x| (&x.key, x.required()));
+                reads.chain(external).find_map(|(key, required)| self.before_its_cause(key, required, known))
+            })
+    }
+
+    /// What is missing before a message may take its place in its app's total order.
+    fn before_its_turn(
+        &self,
+        place: &WriteDependency,
+        generation: u64,
+        known: &impl Known,
+    ) -> Option<Obstacle> {
+        let source = self.source(place.key.endpoint_str())?;
+        let Some(applied) = known.get(&place.key) else {
+            return Some(Obstacle::NotLoaded(place.key.clone()));
+        };
+        let previous = place.previous?;
+        let before = Version::new(generation, previous);
+        let is_next = applied.version.is_some_and(|version| version >= before);
+        let waits = !is_next && !source.lacks(previous, applied.version);
+        waits.then(|| Obstacle::Version(place.key.clone(), before))
+    }
+
+    /// What is missing before an object's version may follow on the one that it replaces.
+    fn before_its_write(
+        &self,
+        write: &WriteDependency,
+        generation: u64,
+        known: &impl Known,
+    ) -> Option<Obstacle> {
+        // A weak one takes the place of whatever is there, if it is newer.
+        let source = self.ordered(write.key.endpoint_str())?;
+        // Also of a new chain: the store learns of a key only by its being loaded.
+        let Some(applied) = known.get(&write.key) else {
+            return Some(Obstacle::NotLoaded(write.key.clone()));
+        };
+        let previous = write.previous?;
+        let made = Version::new(generation, write.version);
+        let before = Version::new(generation, previous);
+        match applied.version {
+            Some(version) if version >= made => None, // applied already: skipped
+            // Its predecessor, or (after a store lost its memory) something newer than its predecessor.
+            Some(version) if version >= before => {
+                // Readers of a version of the past did not wait for it: perhaps they came before it, and are not counted.
+                let is_counted = version == before && previous >= source.since;
+                let seen = applied.readers.as_ref().filter(|_| is_counted)?;
+                let is_missing = |(endpoint, count): (&Endpoint, &u64)| {
+                    // The same with weak readers.
+                    let Some(reading) = self.ordered(endpoint.as_str()) else { return false };
+                    let all = seen.get(endpoint).is_some_and(|set| set.contains_all(*count));
+                    *count > 0 && !all && previous >= reading.since
+                };
+                let is_missing = write.readers.iter().any(is_missing);
+                is_missing.then(|| Obstacle::Readers(write.key.clone(), made))
             }
+            known if source.lacks(previous, known) => None, // the past is not coming
+            _ => Some(Obstacle::Version(write.key.clone(), before)),
         }
-        let reads = dependencies.read.iter().map(|r| (&r.key, Version::new(generation, r.version)));
-        let external = dependencies.external.iter().map(|x| (&x.key, x.required()));
-        for (key, required) in reads.chain(external) {
-            let Some(source) = self.source(key.endpoint_str()) else { continue };
-            let Some(applied) = known.get(key) else {
-                return Some(Obstacle::NotLoaded(key.clone()));
-            };
-            match applied.version {
-                Some(version) if version >= required => {}
-                None if required.version < source.since => {}
-                _ => return Some(Obstacle::Version(key.clone(), required)),
-            }
+    }
+
+    /// What is missing before a message may be applied that has read this version: weak or not, it comes.
+    fn before_its_cause(&self, key: &Key, required: Version, known: &impl Known) -> Option<Obstacle> {
+        let source = self.source(key.endpoint_str())?;
+        let Some(applied) = known.get(key) else {
+            return Some(Obstacle::NotLoaded(key.clone()));
+        };
+        match applied.version {
+            Some(version) if version >= required => None,
+            known if source.lacks(required.version, known) => None,
+            _ => Some(Obstacle::Version(key.clone(), required)),
         }
-        None
     }
 
     /// Records what applying a message changes, and answers with the keys that it told something new about.

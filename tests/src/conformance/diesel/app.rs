@@ -13,10 +13,11 @@ use promiscuous_core::error::Error;
 use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
 use promiscuous_diesel::backend::PromiscuousBackend;
-use promiscuous_diesel::{App as DieselApp, ConnectError, Manager, Models, Running};
+use promiscuous_diesel::subscription::SubscribeOn;
+use promiscuous_diesel::{App as DieselApp, Callbacks, ConnectError, Consistency, Manager, Models, Running};
 
 use super::{Backend, Db, SET_UP, everything, keyed, steps};
-use crate::conformance::seaorm::endpoint_of;
+use crate::conformance::seaorm::{consistency_of, endpoint_of};
 use crate::conformance::stack::{App, Blueprint};
 use crate::conformance::step::{Failure, Step};
 use crate::entities_diesel::{answering, keyed as shared, publishing, subscribing};
@@ -40,26 +41,42 @@ fn models(publishes: &[String], subscribes: &[(String, String)]) -> Models<Backe
         other => panic!("No test publishes {other:?} yet: add it here."),
     });
     subscribes.iter().fold(published, |known, (model, from)| {
-        let endpoint = format!("{from}/{}", endpoint_of(model));
-        match model.as_str() {
-            "user" => known.subscribe_from::<subscribing::User>(endpoint),
-            "message" => known.subscribe_from::<subscribing::Message>(endpoint),
-            "comment" => known.subscribe_from::<subscribing::Comment>(endpoint),
-            "counter" => known.subscribe_from::<subscribing::Counter>(endpoint),
-            "friendship" => known.subscribe_from::<subscribing::Friendship>(endpoint),
-            "photo" => known.subscribe_from::<subscribing::Photo>(endpoint),
-            "answered user" => known.subscribe_from::<answering::User>(endpoint),
-            "word" => known.subscribe_from::<shared::Word>(endpoint),
-            "pair" => known.subscribe_from::<shared::Pair>(endpoint),
-            "thing" => known.subscribe_from::<keyed::Thing>(endpoint),
-            "day" => known.subscribe_from::<keyed::Day>(endpoint),
-            "word copy" => known.subscribe_from::<shared::WordCopy>(endpoint),
-            "pair copy" => known.subscribe_from::<shared::PairCopy>(endpoint),
-            "plain" => known.subscribe_from::<everything::Plain>(endpoint),
-            "moment" => known.subscribe_from::<everything::Moment>(endpoint),
+        let (consistency, model) = consistency_of(model);
+        let wish = Wish { endpoint: format!("{from}/{}", endpoint_of(model)), consistency };
+        match model {
+            "user" => wish.of::<subscribing::User>(known),
+            "message" => wish.of::<subscribing::Message>(known),
+            "comment" => wish.of::<subscribing::Comment>(known),
+            "counter" => wish.of::<subscribing::Counter>(known),
+            "friendship" => wish.of::<subscribing::Friendship>(known),
+            "photo" => wish.of::<subscribing::Photo>(known),
+            "answered user" => wish.of::<answering::User>(known),
+            "word" => wish.of::<shared::Word>(known),
+            "pair" => wish.of::<shared::Pair>(known),
+            "thing" => wish.of::<keyed::Thing>(known),
+            "day" => wish.of::<keyed::Day>(known),
+            "word copy" => wish.of::<shared::WordCopy>(known),
+            "pair copy" => wish.of::<shared::PairCopy>(known),
+            "plain" => wish.of::<everything::Plain>(known),
+            "moment" => wish.of::<everything::Moment>(known),
             other => panic!("No test subscribes to {other:?} yet: add it here."),
         }
     })
+}
+
+/// What is said of a subscription at run time.
+struct Wish {
+    endpoint: String,
+    consistency: Option<Consistency>,
+}
+
+impl Wish {
+    fn of<M: SubscribeOn<Backend> + Callbacks<Backend>>(self, known: Models<Backend>) -> Models<Backend> {
+        known.subscribe_with::<M>(move |declaration| {
+            declaration.from = Some(self.endpoint.clone());
+            declaration.consistency = self.consistency;
+        })
+    }
 }
 
 /// Starts an app.

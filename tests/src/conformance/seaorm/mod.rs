@@ -10,7 +10,7 @@ use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
 use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
-use promiscuous_seaorm::{Models, Promiscuous, PromiscuousConnection};
+use promiscuous_seaorm::{Consistency, Models, Promiscuous, PromiscuousConnection, Subscribe};
 
 use super::stack::{App, Blueprint};
 use super::step::{Failure, Step};
@@ -41,26 +41,48 @@ pub fn models(publishes: &[String], subscribes: &[(String, String)]) -> Models {
         other => panic!("No test publishes {other:?} yet: add it here."),
     });
     subscribes.iter().fold(published, |known, (model, from)| {
-        let endpoint = format!("{from}/{}", endpoint_of(model));
-        match model.as_str() {
-            "user" => known.subscribe_from::<subscribing::user::Entity>(endpoint),
-            "message" => known.subscribe_from::<subscribing::message::Entity>(endpoint),
-            "comment" => known.subscribe_from::<subscribing::comment::Entity>(endpoint),
-            "counter" => known.subscribe_from::<subscribing::counter::Entity>(endpoint),
-            "friendship" => known.subscribe_from::<subscribing::friendship::Entity>(endpoint),
-            "photo" => known.subscribe_from::<subscribing::photo::Entity>(endpoint),
-            "answered user" => known.subscribe_from::<answering::user::Entity>(endpoint),
-            "word" => known.subscribe_from::<keyed::word::Entity>(endpoint),
-            "thing" => known.subscribe_from::<keyed::thing::Entity>(endpoint),
-            "pair" => known.subscribe_from::<keyed::pair::Entity>(endpoint),
-            "day" => known.subscribe_from::<keyed::day::Entity>(endpoint),
-            "word copy" => known.subscribe_from::<keyed::word_copy::Entity>(endpoint),
-            "pair copy" => known.subscribe_from::<keyed::pair_copy::Entity>(endpoint),
-            "plain" => known.subscribe_from::<plain::Entity>(endpoint),
-            "moment" => known.subscribe_from::<moment::Entity>(endpoint),
+        let (consistency, model) = consistency_of(model);
+        let wish = Wish { endpoint: format!("{from}/{}", endpoint_of(model)), consistency };
+        match model {
+            "user" => wish.of::<subscribing::user::Entity>(known),
+            "message" => wish.of::<subscribing::message::Entity>(known),
+            "comment" => wish.of::<subscribing::comment::Entity>(known),
+            "counter" => wish.of::<subscribing::counter::Entity>(known),
+            "friendship" => wish.of::<subscribing::friendship::Entity>(known),
+            "photo" => wish.of::<subscribing::photo::Entity>(known),
+            "answered user" => wish.of::<answering::user::Entity>(known),
+            "word" => wish.of::<keyed::word::Entity>(known),
+            "thing" => wish.of::<keyed::thing::Entity>(known),
+            "pair" => wish.of::<keyed::pair::Entity>(known),
+            "day" => wish.of::<keyed::day::Entity>(known),
+            "word copy" => wish.of::<keyed::word_copy::Entity>(known),
+            "pair copy" => wish.of::<keyed::pair_copy::Entity>(known),
+            "plain" => wish.of::<plain::Entity>(known),
+            "moment" => wish.of::<moment::Entity>(known),
             other => panic!("No test subscribes to {other:?} yet: add it here."),
         }
     })
+}
+
+/// What is said of a subscription at run time.
+struct Wish {
+    endpoint: String,
+    consistency: Option<Consistency>,
+}
+
+impl Wish {
+    fn of<E: Subscribe>(self, known: Models) -> Models {
+        known.subscribe_with::<E>(move |declaration| {
+            declaration.from = Some(self.endpoint.clone());
+            declaration.consistency = self.consistency;
+        })
+    }
+}
+
+/// `counter` with the consistency that the first word of `weak counter` names, if it does.
+pub(super) fn consistency_of(model: &str) -> (Option<Consistency>, &str) {
+    let named = model.split_once(' ').and_then(|(word, rest)| Some((word.parse().ok()?, rest)));
+    named.map_or((None, model), |(consistency, rest)| (Some(consistency), rest))
 }
 
 /// `user` for the subscribed model `answered user`, `word` for `word copy`.

@@ -96,6 +96,7 @@ pub(crate) use {over_stacks, pairs, stacks};
 mod causal;
 mod chain;
 mod columns;
+mod consistency;
 mod deaths;
 mod delays;
 mod dependencies;

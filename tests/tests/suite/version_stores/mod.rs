@@ -188,6 +188,7 @@ conformance! {
     a_takeover_is_reported_and_has_the_earlier_op_looked_at_early
     finish_removes_only_its_own_locks_and_is_repeatable
     many_ops_with_many_keys_finish_at_once
+    the_order_of_an_app_is_bumped_without_a_lock
     overdue_intents_come_oldest_first_with_what_they_bumped
     a_survey_tells_how_the_store_is_and_changes_nothing
     intents_are_told_whether_overdue_or_not

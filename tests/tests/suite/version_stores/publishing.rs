@@ -235,6 +235,28 @@ pub(super) async fn many_ops_with_many_keys_finish_at_once(store: impl Store) {
     assert!(store.versions_of(1, &large.write).await.unwrap().iter().all(|version| !version.locked));
 }
 
+pub(super) async fn the_order_of_an_app_is_bumped_without_a_lock(store: impl Store) {
+    // given an app with a total order, and a writer that has not finished
+    raise(&store, 1).await;
+    let earlier = bump(&["a/post/1", "a/*"], &[]);
+    let first = store.lock_and_bump(&earlier).await.unwrap();
+    // when another one writes other rows
+    let later = bump(&["a/post/2", "a/*"], &["a/post/1"]);
+    let second = store.lock_and_bump(&later).await.unwrap();
+    // then it follows in the order, and the first one, which may well be alive, is not looked at early:
+    assert_eq!(first.write[1].key, key("a/*"));
+    assert_eq!(second.write[1].previous, Some(first.write[1].version));
+    assert!(second.write[1].version > first.write[1].version);
+    assert_eq!((second.write[1].readers.len(), second.taken_over), (0, vec![]));
+    let order = &store.versions_of(1, &[key("a/*")]).await.unwrap()[0];
+    assert_eq!((order.version, order.locked), (second.write[1].version, false));
+    // and a dead writer's place is in its intent.
+    store.hasten(earlier.op, Duration::ZERO).await.unwrap();
+    let overdue = store.overdue(10).await.unwrap();
+    let intent = overdue.iter().find(|intent| intent.op == earlier.op).unwrap();
+    assert_eq!(intent.write, first.write);
+}
+
 pub(super) async fn overdue_intents_come_oldest_first_with_what_they_bumped(store: impl Store) {
     // given
     raise(&store, 1).await;

@@ -21,6 +21,10 @@ impl Subscriber<'_> {
             Some(from) => quote!(::core::option::Option::Some(::std::string::String::from(#from))),
             None => quote!(::core::option::Option::None),
         };
+        let consistency = match &self.options.consistency {
+            Some(name) => quote!(::core::option::Option::Some(::promiscuous_diesel::Consistency::#name)),
+            None => quote!(::core::option::Option::None),
+        };
         let filled = self.columns(&self.filled);
         let attributes: Vec<&String> = filled.iter().map(|column| &column.attribute).collect();
         let virtual_names: Vec<String> =
@@ -68,6 +72,7 @@ impl Subscriber<'_> {
                             #(<#id_columns as ::promiscuous_diesel::__private::diesel::Column>::NAME),*
                         ],
                         foreign_key: #foreign_key,
+                        consistency: #consistency,
                         keeps_whole_id: #foreign_key
                             #(&& <#id_types as ::promiscuous_diesel::attribute::IdPart>::TEXT)*,
                         table: ::std::string::String::from(#table_text),

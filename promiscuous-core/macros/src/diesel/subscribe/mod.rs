@@ -21,7 +21,16 @@ const DIALECT: Dialect = Dialect {
     attribute: "subscribe",
     derive: "Subscribe",
     place: "from",
-    all: &["attributes", "virtual_attributes", "from", "as", "foreign_key", "callbacks", "backend"],
+    all: &[
+        "attributes",
+        "virtual_attributes",
+        "from",
+        "as",
+        "foreign_key",
+        "consistency",
+        "callbacks",
+        "backend",
+    ],
     done: "subscribed",
 };
 
