@@ -13,6 +13,7 @@ mod losses;
 mod observed;
 mod parking;
 mod replica;
+mod tls;
 mod unseen;
 mod version_stores;
 mod wire_format;

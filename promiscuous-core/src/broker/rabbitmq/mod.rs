@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::{Broker, BrokerError, Consumer, DeadLetter, Publication, Queue};
 use crate::key::Endpoint;
+use crate::tls::Authorities;
 use connection::Link;
 
 mod connection;
@@ -55,7 +56,16 @@ impl RabbitMq {
     /// # Errors
     /// [`BrokerError::Refused`] when the text is not such a URL.
     pub fn new(url: &str) -> Result<Self, BrokerError> {
-        Ok(Self { shared: Arc::new(Shared { link: Link::new(url)?, publishing: Mutex::new(None) }) })
+        Self::trusting(url, &Authorities::default())
+    }
+
+    /// The same, where certificates must come from these authorities.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] when the text is not such a URL.
+    pub fn trusting(url: &str, authorities: &Authorities) -> Result<Self, BrokerError> {
+        let link = Link::new(url, authorities)?;
+        Ok(Self { shared: Arc::new(Shared { link, publishing: Mutex::new(None) }) })
     }
 
     fn link(&self) -> &Link {

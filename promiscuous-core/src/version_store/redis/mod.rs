@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::key::Key;
+use crate::tls::Authorities;
 use announcements::Announcements;
 use link::Link;
 
@@ -55,7 +56,15 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when the text is not a `redis://` (or, with the `tls` feature, `rediss://`) URL.
     pub fn connect(url: &str, app: &str) -> Result<Self, StoreError> {
-        let link = Link::new(url)?;
+        Self::connect_trusting(url, app, &Authorities::default())
+    }
+
+    /// The same, where certificates must come from these authorities.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the text is not such a URL.
+    pub fn connect_trusting(url: &str, app: &str, authorities: &Authorities) -> Result<Self, StoreError> {
+        let link = Link::new(url, authorities)?;
         let prefix = format!("promiscuous:{{{app}}}");
         let announcements =
             Announcements::new(link.client(), link.at().to_owned(), format!("{prefix}:advanced"));
