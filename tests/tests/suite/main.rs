@@ -12,6 +12,7 @@ mod harness;
 mod losses;
 mod observed;
 mod parking;
+mod permissions;
 mod replica;
 mod tls;
 mod unseen;

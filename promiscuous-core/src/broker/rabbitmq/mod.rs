@@ -135,7 +135,11 @@ fn broker_error(at: &str, error: &lapin::Error) -> BrokerError {
     let (at, reason) = (at.to_owned(), error.to_string());
     match error.kind() {
         ErrorKind::ProtocolError(error) => match error.kind() {
-            AMQPErrorKind::Soft(ACCESSREFUSED | NOTFOUND | PRECONDITIONFAILED | RESOURCELOCKED) => {
+            AMQPErrorKind::Soft(ACCESSREFUSED) => BrokerError::Refused {
+                at,
+                reason: format!("{reason}: check user and password, and grant what docs/security.md lists"),
+            },
+            AMQPErrorKind::Soft(NOTFOUND | PRECONDITIONFAILED | RESOURCELOCKED) => {
                 BrokerError::Refused { at, reason }
             }
             _ => BrokerError::Connection { at, reason },

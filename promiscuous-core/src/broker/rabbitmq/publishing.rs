@@ -123,7 +123,8 @@ async fn bury_on(
     // Returned rather than lost, when somebody has deleted the queue.
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let name = short(at, queue.dead_letters())?;
-    let sent = channel.basic_publish("".into(), name, options, &letter.body, properties);
+    let exchange = short(at, queue.exchange())?;
+    let sent = channel.basic_publish(exchange, name, options, &letter.body, properties);
     match sent.await.map_err(lost)?.await.map_err(lost)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => {

@@ -89,8 +89,22 @@ pub(super) async fn declare(broker: &RabbitMq, queue: &Queue) -> Result<(), Brok
         .on_own_channel(async |channel| {
             declare_exchange(broker, channel).await?;
             let refused = |error: lapin::Error| broker_error(at, &error);
+            let exchange = short(at, queue.exchange())?;
+            let declared = channel.exchange_declare(
+                exchange.clone(),
+                ExchangeKind::Direct,
+                DURABLE,
+                FieldTable::default(),
+            );
+            declared.await.map_err(refused)?;
             channel.queue_declare(dead.clone(), durable, kind(queue)).await.map_err(refused)?;
             channel.queue_declare(name.clone(), durable, arguments(queue)).await.map_err(refused)?;
+            for own in [&name, &dead] {
+                let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+                let bound =
+                    channel.queue_bind(own.clone(), exchange.clone(), own.clone(), options, arguments);
+                bound.await.map_err(refused)?;
+            }
             for binding in &queue.bindings {
                 let (exchange, pattern) = (EXCHANGE.into(), short(at, binding.as_str())?);
                 let bound = channel.queue_bind(
@@ -119,7 +133,7 @@ fn kind(queue: &Queue) -> FieldTable {
 
 fn arguments(queue: &Queue) -> FieldTable {
     let mut arguments = kind(queue);
-    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-exchange".into(), text(queue.exchange()));
     arguments.insert("x-dead-letter-routing-key".into(), text(queue.dead_letters()));
     if queue.kind == QueueKind::Quorum {
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));

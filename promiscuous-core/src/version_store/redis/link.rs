@@ -272,6 +272,12 @@ impl Link {
                 current.connection = None;
             }
         }
+        // A script's commands are refused in words of their own.
+        let refused = error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+            || error.detail().is_some_and(|detail| detail.contains("executing the script can't"));
+        if refused {
+            return self.unavailable(&format!("{error}: grant what docs/security.md lists"));
+        }
         self.unavailable(error)
     }
 
