@@ -14,6 +14,7 @@ mod observed;
 mod parking;
 mod permissions;
 mod replica;
+mod secrets;
 mod tls;
 mod unseen;
 mod version_stores;
