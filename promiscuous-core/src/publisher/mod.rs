@@ -26,7 +26,7 @@ use crate::database::Database;
 use crate::dependency::{Dependencies, Version};
 use crate::error::Error;
 use crate::key::Endpoint;
-use crate::message::{MAX_MESSAGE_BYTES, Message};
+use crate::message::{MAX_DEPTH, MAX_MESSAGE_BYTES, Message, depth};
 use crate::operation::{Operation, coalesce};
 use crate::registry::check_published;
 use crate::version_store::{Bump, StoreError, VersionStore};
@@ -182,6 +182,11 @@ impl Publisher {
             return Err(Error::Publisher(format!(
                 "its message has {} bytes, and at most {MAX_MESSAGE_BYTES} can be sent: write fewer or smaller rows in one transaction",
                 text.len()
+            )));
+        }
+        if depth(&text) > MAX_DEPTH {
+            return Err(Error::Publisher(format!(
+                "its message nests JSON deeper than {MAX_DEPTH} levels, which no subscriber reads: publish a flatter value"
             )));
         }
         let committed = Committed::new(&message, text.clone().into(), false);

@@ -9,6 +9,7 @@ mod conformance;
 mod core_tables;
 mod dead_letters;
 mod harness;
+mod limits;
 mod losses;
 mod observed;
 mod parking;
