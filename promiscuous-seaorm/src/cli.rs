@@ -44,6 +44,11 @@ impl App for SeaApp {
         Ok(self.models.subscribed()?.subscriptions().clone())
     }
 
+    fn published_tables(&self, app: &str) -> Result<Vec<String>, Error> {
+        let models = self.models.published(app)?;
+        Ok(models.iter().map(|model| model.table.clone()).collect())
+    }
+
     async fn connect(&self, config: &Config, links: &Links) -> Result<Connected, Error> {
         let url = config.database_url.as_ref().ok_or_else(|| {
             Error::Configuration("no database is named: set DATABASE_URL, or pass --database-url".into())

@@ -15,6 +15,7 @@ use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::registry::Subscriptions;
 
+mod doctor;
 mod migrate;
 mod recover;
 mod signals;
@@ -28,6 +29,12 @@ pub trait App: Send + Sync {
     /// # Errors
     /// When the declarations contradict each other.
     fn subscriptions(&self) -> Result<Subscriptions, Error>;
+
+    /// The tables of the models that the app of this name publishes.
+    ///
+    /// # Errors
+    /// When the declarations contradict each other.
+    fn published_tables(&self, app: &str) -> Result<Vec<String>, Error>;
 
     /// The dialect of the app's database.
     ///
@@ -107,6 +114,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
     Recover(recover::Options),
+    /// Look whether servers, tables and settings fit.
+    Doctor(doctor::Options),
 }
 
 /// Runs the command with the program's arguments.
@@ -138,6 +147,7 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
             let config = flags.or(Settings::load()?).resolve()?;
             recover::run(app, options, config).await
         }
+        Command::Doctor(options) => doctor::run(app, options, flags.or(Settings::load()?).resolve()?).await,
     }
 }
 

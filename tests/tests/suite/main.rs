@@ -8,6 +8,7 @@ mod conduct;
 mod conformance;
 mod core_tables;
 mod dead_letters;
+mod doctor;
 mod harness;
 mod limits;
 mod losses;

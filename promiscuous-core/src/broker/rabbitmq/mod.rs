@@ -4,6 +4,7 @@
 //! * `topology`: the exchange, queues, and claims on endpoints
 //! * `publishing`: pipelined, with confirms
 //! * `consuming`: deliveries and what became of them
+//! * `facts`: what is there for an app
 //!
 //! **Consumer timeout.** Since 3.8.15 the server closes the channel of a consumer that leaves a delivery
 //! unacknowledged for 30 minutes (`consumer_timeout`), and delivers everything it held again. Blocked messages are
@@ -25,8 +26,11 @@ use crate::key::Endpoint;
 use crate::tls::Authorities;
 use connection::Link;
 
+pub use facts::QueueFacts;
+
 mod connection;
 mod consuming;
+mod facts;
 mod publishing;
 mod topology;
 

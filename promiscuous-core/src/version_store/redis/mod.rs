@@ -4,6 +4,7 @@
 //! * `scripts`: the Lua scripts, one call each
 //! * `publisher`: versions, locks and intents ([`VersionStore`](super::VersionStore))
 //! * `subscriber`: the cache of what was applied ([`AppliedStore`](super::AppliedStore))
+//! * `facts`: what the server says of itself
 //! * `announcements`: the pub/sub connection that wakes waiting processes
 //!
 //! Every key of an app carries the hash tag `{app}`, so that one app lives on one node of a cluster.
@@ -19,7 +20,10 @@ use crate::tls::Authorities;
 use announcements::Announcements;
 use link::Link;
 
+pub use facts::RedisFacts;
+
 mod announcements;
+mod facts;
 mod link;
 mod publisher;
 mod scripts;
