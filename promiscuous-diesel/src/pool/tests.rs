@@ -5,6 +5,7 @@ use promiscuous_core::database::{Sql, SqlType};
 use promiscuous_core::error::chain;
 
 use super::*;
+use crate::database::DatabaseBackend as _;
 use crate::test_databases::TestDatabase;
 
 fn refused<DB: PromiscuousBackend>(url: &str) -> String {
