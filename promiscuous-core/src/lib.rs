@@ -45,7 +45,7 @@
 //!
 //! * [`version_store`]: versions, locks and intents, in Redis or in memory;
 //! * [`broker`]: RabbitMQ, or in memory;
-//! * [`links`]: chooses them by the URLs;
+//! * [`links`]: chooses them by the URLs; [`tls`]: whose certificates are believed;
 //! * [`blocking`]: the same for callers without `async`;
 //! * [`database`], [`schema`], [`unseen`]: the app's database as an adapter offers it, the protocol's own tables, and writers that no adapter can see.
 //!
@@ -79,6 +79,7 @@ pub mod publisher;
 pub mod registry;
 pub mod schema;
 pub mod subscriber;
+pub mod tls;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod unseen;

@@ -6,6 +6,7 @@ use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
 use crate::config::{Config, SecretUrl};
 use crate::error::Error;
+use crate::tls::{self, Authorities};
 use crate::version_store::memory::MemoryStore;
 use crate::version_store::{AppliedStore, VersionStore};
 
@@ -24,18 +25,25 @@ impl Links {
     /// The links that a configuration names.
     ///
     /// # Errors
-    /// [`Error::Configuration`] for a URL of an unknown scheme. A server that is away is no error here.
+    /// [`Error::Configuration`] for a URL of an unknown scheme, for one that asks for TLS where the program has none, and for
+    /// a file of certificate authorities that cannot be used. A server that is away is no error here.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let (versions, applied) = stores(config)?;
-        Ok(Self { versions, applied, broker: broker(config)? })
+        let authorities = Authorities::new(config.tls_ca.as_deref())?;
+        let (versions, applied) = stores(config, &authorities)?;
+        Ok(Self { versions, applied, broker: broker(config, &authorities)? })
     }
 }
 
 type Stores = (Arc<dyn VersionStore>, Arc<dyn AppliedStore>);
 
-fn stores(config: &Config) -> Result<Stores, Error> {
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(unused_variables, reason = "the embedded store has no certificate")
+)]
+fn stores(config: &Config, authorities: &Authorities) -> Result<Stores, Error> {
     let url = &config.redis_url;
     match url.scheme() {
+        "rediss" | "valkeys" if tls::built_in().is_err() => Err(without_tls("REDIS_URL")),
         "memory" => {
             // Each app has a store of its own, as each has its own part of a Redis.
             let store = MemoryStore::named(&format!("{}/{}", url.host_and_port(), config.app));
@@ -43,26 +51,39 @@ fn stores(config: &Config) -> Result<Stores, Error> {
             Ok((Arc::new(store.clone()), Arc::new(store)))
         }
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "unix" | "redis+unix" => {
-            let store = crate::version_store::redis::RedisStore::connect(url.expose(), &config.app)?;
-            let store = Arc::new(store);
+        "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" => {
+            use crate::version_store::redis::RedisStore;
+            let store = Arc::new(RedisStore::connect_trusting(url.expose(), &config.app, authorities)?);
             Ok((Arc::<_>::clone(&store) as Arc<dyn VersionStore>, store))
         }
         _ => Err(unknown(url, "REDIS_URL", "redis://host:6379/")),
     }
 }
 
-fn broker(config: &Config) -> Result<Arc<dyn Broker>, Error> {
+#[cfg_attr(
+    not(feature = "rabbitmq"),
+    expect(unused_variables, reason = "the embedded broker has no certificate")
+)]
+fn broker(config: &Config, authorities: &Authorities) -> Result<Arc<dyn Broker>, Error> {
     let url = &config.amqp_url;
     match url.scheme() {
+        "amqps" if tls::built_in().is_err() => Err(without_tls("AMQP_URL")),
         "memory" => {
             embedded("broker");
             Ok(Arc::new(MemoryBroker::named(url.host_and_port())))
         }
         #[cfg(feature = "rabbitmq")]
-        "amqp" | "amqps" => Ok(Arc::new(crate::broker::rabbitmq::RabbitMq::new(url.expose())?)),
+        "amqp" | "amqps" => {
+            use crate::broker::rabbitmq::RabbitMq;
+            Ok(Arc::new(RabbitMq::trusting(url.expose(), authorities)?))
+        }
         _ => Err(unknown(url, "AMQP_URL", "amqp://user:password@host:5672/%2f")),
     }
+}
+
+fn without_tls(name: &str) -> Error {
+    let why = tls::built_in().err().unwrap_or_default();
+    Error::Configuration(format!("{name} cannot be used: {why}"))
 }
 
 fn embedded(what: &str) {

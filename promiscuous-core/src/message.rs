@@ -10,6 +10,10 @@ use crate::operation::{Operation, OperationKind};
 /// Messages above this many bytes are refused when decoded, 16 MiB; RabbitMQ's own default limit is the same.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Messages whose JSON nests deeper than this are refused when decoded, so that no body exhausts the stack. Of these levels the
+/// message itself takes four, and leaves the others to the value of an attribute.
+pub const MAX_DEPTH: usize = 127;
+
 /// What one committed database transaction did, as published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -160,6 +164,26 @@ impl Message {
     }
 }
 
+/// How deep some JSON nests: 1 for `{}`, 2 for `{"a": []}`.
+pub(crate) fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,14 +263,123 @@ mod tests {
         assert!(matches!(Message::decode(body.as_bytes()), Err(DecodeError::Json(_))));
     }
 
+    #[test]
+    fn what_is_as_deep_as_allowed_is_read_and_what_is_deeper_is_not() {
+        for levels in [1, 100, MAX_DEPTH - 4, MAX_DEPTH - 3, MAX_DEPTH, MAX_DEPTH + 1] {
+            let value = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            let body = EXAMPLE.replacen(r#""hi""#, &value, 1);
+            assert_eq!(Message::decode(body.as_bytes()).is_ok(), depth(&body) <= MAX_DEPTH, "{levels}");
+            assert_eq!(depth(&body) <= MAX_DEPTH, levels + 4 <= MAX_DEPTH, "{levels}");
+        }
+        assert_eq!(depth(r#"{"[[[\"[": "\\", "b": [{}]}"#), 3);
+    }
+
+    /// Any JSON of a few levels, with the field names that mean something, so that it is often nearly a message.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value;
+        let name = prop_oneof![
+            4 => proptest::sample::select(vec![
+                "id", "app", "host", "timestamp", "generation", "operations", "operation", "endpoint", "types",
+                "attributes", "dependencies", "write", "read", "external", "key", "version", "previous", "readers", "ordinals",
+            ]).prop_map(str::to_owned),
+            1 => ".*",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+            proptest::sample::select(vec![
+                "create",
+                "destroy",
+                "shop/user",
+                "shop/user/5",
+                "5",
+                "%",
+                "%zz",
+                "a b",
+                "/",
+                "shop/user/%%"
+            ])
+            .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(name.clone(), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every place in some JSON.
+    fn places(value: &mut serde_json::Value) -> usize {
+        1 + match value {
+            serde_json::Value::Array(items) => items.iter_mut().map(places).sum(),
+            serde_json::Value::Object(fields) => fields.values_mut().map(places).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Puts something in the place of this number.
+    fn put(value: &mut serde_json::Value, at: &mut usize, new: &serde_json::Value) {
+        if *at == 0 {
+            *value = new.clone();
+        }
+        *at = at.wrapping_sub(1);
+        match value {
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| put(item, at, new)),
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| put(field, at, new)),
+            _ => {}
+        }
+    }
+
+    /// What is read is written and read again as the same, and everything that is asked of it has an answer.
+    fn reads_or_refuses(body: &[u8]) -> Result<(), TestCaseError> {
+        let Ok(message) = Message::decode(body) else { return Ok(()) };
+        let text = message.encode().unwrap();
+        let again = Message::decode(text.as_bytes());
+        prop_assert!(again.is_ok(), "{text}: {again:?}");
+        prop_assert_eq!(again.unwrap(), message.clone());
+        let _ =
+            (message.endpoints(), message.as_causes(), message.version_of(0), message.version_of(usize::MAX));
+        message.operations.iter().for_each(|operation| drop(operation.key().unwrap()));
+        Ok(())
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
         #[test]
-        fn garbage_never_panics(mut at in 0usize..900, byte in any::<u8>(), cut in 0usize..900) {
+        fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            reads_or_refuses(&body)?;
+        }
+
+        #[test]
+        fn any_json_is_read_or_refused(body in json()) {
+            reads_or_refuses(body.to_string().as_bytes())?;
+        }
+
+        #[test]
+        fn a_message_with_a_byte_changed_is_read_or_refused(at in 0usize..900, byte in any::<u8>(), cut in 0usize..1_800) {
             let mut body = EXAMPLE.as_bytes().to_vec();
-            at %= body.len();
+            let at = at % body.len();
             body[at] = byte;
-            body.truncate(body.len() - cut.min(body.len()));
-            let _ = Message::decode(&body);
+            // Every other one is whole.
+            body.truncate(body.len() - cut.saturating_sub(900).min(body.len()));
+            reads_or_refuses(&body)?;
+        }
+
+        #[test]
+        fn a_message_with_values_changed_is_read_or_refused(changes in proptest::collection::vec((any::<prop::sample::Index>(), json()), 1..3)) {
+            let mut body: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+            for (place, new) in changes {
+                let mut at = place.index(places(&mut body));
+                put(&mut body, &mut at, &new);
+            }
+            reads_or_refuses(body.to_string().as_bytes())?;
         }
     }
 }

@@ -2,6 +2,16 @@
 
 use crate::database::Dialect;
 
+/// The tables' names.
+pub const TABLES: [&str; 6] = [
+    "promiscuous_meta",
+    "promiscuous_outbox",
+    "promiscuous_versions",
+    "promiscuous_subscriptions",
+    "promiscuous_parked",
+    "promiscuous_sync",
+];
+
 /// The statements that create the tables, in order. Running them again changes nothing.
 pub fn create_tables(dialect: Dialect) -> Vec<String> {
     // Keys and ids are ASCII; MariaDB must compare them byte by byte. Messages may hold any text.
@@ -80,4 +90,19 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
         );
     }
     statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_that_is_created_is_named() {
+        for dialect in [Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite] {
+            let statements = create_tables(dialect);
+            let created = statements.iter().filter_map(|sql| sql.strip_prefix("CREATE TABLE IF NOT EXISTS "));
+            let created: Vec<_> = created.filter_map(|rest| rest.split(' ').next()).collect();
+            assert_eq!(created, TABLES);
+        }
+    }
 }

@@ -59,6 +59,11 @@ impl<DB: PromiscuousBackend> CliApp for DieselApp<DB> {
         Ok(self.models.subscribed()?.subscriptions().clone())
     }
 
+    fn published_tables(&self, app: &str) -> Result<Vec<String>, Error> {
+        let models = self.models.published(app)?;
+        Ok(models.iter().map(|model| model.table.name.clone()).collect())
+    }
+
     fn dialect(&self, url: &SecretUrl) -> Result<Dialect, Error> {
         match dialect_of(url) {
             Ok(dialect) if dialect != DB::DIALECT => Err(Error::Configuration(format!(

@@ -12,7 +12,7 @@ use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, R2D2Connection};
 use diesel::{Connection as _, ConnectionError};
 use promiscuous_core::capture::CaptureSettings;
 use promiscuous_core::config::SecretUrl;
-use promiscuous_core::database::{DatabaseError, DatabaseErrorKind, Dialect};
+use promiscuous_core::database::{DatabaseError, DatabaseErrorKind, Dialect, Sql, SqlType, SqlValue};
 use promiscuous_core::error::Error;
 
 use crate::backend::PromiscuousBackend;
@@ -47,6 +47,22 @@ impl<DB: PromiscuousBackend> Manager<DB> {
         Ok(Self::new(url, capture).set_up())
     }
 
+    /// The database's library may have passed over the URL's wish for TLS. By then the password has been sent, though not in plain
+    /// text: what is saved is what would follow.
+    fn refuse_plain_text(&self, connection: &mut DB::Connection) -> Result<(), ConnectError> {
+        let Some(question) = DB::ENCRYPTION.filter(|_| DB::wants_encryption(self.url.expose())) else {
+            return Ok(());
+        };
+        let question = Sql::new(DB::DIALECT, question);
+        let rows = crate::sql::query(connection, question, &[SqlType::Text, SqlType::Text])
+            .map_err(ConnectError::Unusable)?;
+        let cipher = rows.first().and_then(|row| row.get(1));
+        match cipher {
+            Some(SqlValue::Text(cipher)) if !cipher.is_empty() => Ok(()),
+            _ => Err(ConnectError::PlainText),
+        }
+    }
+
     /// For pools that this crate makes.
     pub(crate) fn set_up(self) -> Self {
         Self { set_up: true, ..self }
@@ -71,6 +87,12 @@ pub enum ConnectError {
         /// What its library said.
         reason: String,
     },
+    /// The URL asks for TLS, and the connection has none.
+    #[error(
+        "the database URL asks for TLS and the connection has none: check that the server offers it; MariaDB's client library knows \
+         `ssl_ca` and not `ssl_mode`, so name the file of the server's CA in `ssl_ca`"
+    )]
+    PlainText,
     /// A connection that was idle is no longer alive, or one could not be set up.
     #[error("the connection cannot be used")]
     Unusable(#[source] diesel::result::Error),
@@ -106,6 +128,7 @@ impl<DB: PromiscuousBackend> ManageConnection for Manager<DB> {
     fn connect(&self) -> Result<Self::Connection, ConnectError> {
         let mut connection = DB::Connection::establish(self.url.expose())
             .map_err(|error| ConnectError::new(DB::DIALECT, error))?;
+        self.refuse_plain_text(&mut connection)?;
         if self.set_up {
             for statement in DB::SET_UP {
                 match connection.batch_execute(statement) {

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! * [`servers`]: the addresses of the servers that `scripts/test` has started, and servers of a test's own.
+//! * [`certificates`]: authorities of a test's own, for servers with TLS.
 //! * [`databases`]: a fresh database for each test.
 //! * [`processes`]: child processes that a test watches, pauses and kills.
 //! * [`proxy`]: a TCP connection that a test can cut, stall and resume.
@@ -16,6 +17,7 @@
 //! number, and no caller could do anything else with the error.
 
 pub mod apps;
+pub mod certificates;
 pub mod conformance;
 pub mod databases;
 pub mod deaths;

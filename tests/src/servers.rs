@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::certificates::Authority;
+
 /// The address of the shared Redis.
 pub fn redis_url() -> String {
     shared("TEST_REDIS_URL")
@@ -90,6 +92,26 @@ impl PrivateServers {
         let new = Self { folder: folder.expect("The temporary folder must be writable.") };
         new.command("start", servers).await;
         new
+    }
+
+    /// The same, with TLS and a certificate that this authority has signed. Redis and RabbitMQ take no other connections.
+    pub async fn with_tls(servers: &[Server], authority: &Authority) -> Self {
+        let folder = tempfile::Builder::new().prefix("promiscuous-servers-").tempdir();
+        let new = Self { folder: folder.expect("The temporary folder must be writable.") };
+        let tls = new.folder.path().join("tls");
+        std::fs::create_dir(&tls).expect("The temporary folder must be writable.");
+        authority.sign_server(&tls);
+        new.command("start", servers).await;
+        new
+    }
+
+    /// Administers RabbitMQ with `rabbitmqctl`.
+    pub async fn rabbitmqctl(&self, arguments: &[&str]) {
+        let mut script = Command::new(SCRIPT);
+        script.arg("rabbitmqctl").arg(self.folder.path()).args(arguments);
+        let status = script.stdin(Stdio::null()).status().await;
+        let status = status.expect("scripts/servers must be executable.");
+        assert!(status.success(), "rabbitmqctl {arguments:?} failed; its messages are above.");
     }
 
     /// The address of one of them.

@@ -72,6 +72,12 @@ impl Queue {
         format!("{}.promiscuous", self.app)
     }
 
+    /// The exchange that leads to the app's own two queues, by their names: `<app>.promiscuous`, like the queue. What goes there goes
+    /// nowhere else, so that nobody needs the right to write to every queue, which is what the default exchange asks for.
+    pub fn exchange(&self) -> String {
+        self.name()
+    }
+
     /// `<app>.promiscuous.dead`.
     pub fn dead_letters(&self) -> String {
         format!("{}.promiscuous.dead", self.app)

@@ -21,6 +21,7 @@ use crate::registry::Subscriptions;
 
 mod blocked;
 mod dead;
+mod doctor;
 mod migrate;
 mod recover;
 mod signals;
@@ -36,6 +37,12 @@ pub trait App: Send + Sync {
     /// # Errors
     /// When the declarations contradict each other.
     fn subscriptions(&self) -> Result<Subscriptions, Error>;
+
+    /// The tables of the models that the app of this name publishes.
+    ///
+    /// # Errors
+    /// When the declarations contradict each other.
+    fn published_tables(&self, app: &str) -> Result<Vec<String>, Error>;
 
     /// The dialect of the app's database.
     ///
@@ -121,6 +128,8 @@ enum Command {
     Status(status::Options),
     /// Say which messages wait for a cause, and where that cause is.
     Blocked(blocked::Options),
+    /// Look whether servers, tables and settings fit.
+    Doctor(doctor::Options),
 }
 
 /// Runs the command with the program's arguments.
@@ -164,6 +173,7 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
             let config = flags.or(Settings::load()?).resolve()?;
             blocked::run(app, options, config).await
         }
+        Command::Doctor(options) => doctor::run(app, options, flags.or(Settings::load()?).resolve()?).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Configuration: flag over environment over file over default. Secrets are never printed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -29,6 +29,9 @@ pub struct Settings {
     pub amqp_url: Option<SecretUrl>,
     /// Redis, or `memory://name` for the embedded store. `REDIS_URL`; `redis://localhost:6379/`.
     pub redis_url: Option<SecretUrl>,
+    /// A PEM file with the certificate authorities that RabbitMQ's and Redis's certificates must come from.
+    /// `PROMISCUOUS_TLS_CA`; those of the system.
+    pub tls_ca: Option<PathBuf>,
     /// Transactions applied at the same time. `PROMISCUOUS_WORKERS`; 8.
     pub workers: Option<usize>,
     /// Unacknowledged messages at the most. `PROMISCUOUS_PREFETCH`; 1000.
@@ -72,6 +75,7 @@ impl Settings {
             database_url,
             amqp_url,
             redis_url,
+            tls_ca,
             workers,
             prefetch,
             recovery,
@@ -101,6 +105,7 @@ impl Settings {
             database_url: url("DATABASE_URL"),
             amqp_url: url("AMQP_URL"),
             redis_url: url("REDIS_URL"),
+            tls_ca: get("PROMISCUOUS_TLS_CA").map(PathBuf::from),
             workers: parsed(&get, "PROMISCUOUS_WORKERS")?,
             prefetch: parsed(&get, "PROMISCUOUS_PREFETCH")?,
             recovery: parsed(&get, "PROMISCUOUS_RECOVERY")?,
@@ -126,7 +131,7 @@ impl Settings {
         })?;
         toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
-            Error::Configuration(format!("{name}, line {line}: {}", error.message()))
+            Error::Configuration(format!("{name}, line {line}: {}", without_value(error.message())))
         })
     }
 
@@ -168,6 +173,7 @@ impl Settings {
                 .amqp_url
                 .unwrap_or_else(|| SecretUrl::new("amqp://guest:guest@localhost:5672/%2f")),
             redis_url: self.redis_url.unwrap_or_else(|| SecretUrl::new("redis://localhost:6379/")),
+            tls_ca: self.tls_ca,
             workers: self.workers.unwrap_or(8).max(1),
             prefetch: self.prefetch.unwrap_or(1_000).max(1),
             recovery: self.recovery.map(|s| seconds("recovery", s)).transpose()?,
@@ -180,6 +186,16 @@ impl Settings {
             health: self.health,
             consistency: self.consistency.unwrap_or_default(),
         })
+    }
+}
+
+/// What a setting should be, when the message quotes what it is: that may be a password in the wrong line.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((quoting, expected)) if !quoting.starts_with("unknown field") => {
+            format!("this setting is not valid: expected {expected}")
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -216,6 +232,8 @@ pub struct Config {
     pub amqp_url: SecretUrl,
     /// The version store.
     pub redis_url: SecretUrl,
+    /// The certificate authorities of broker and version store.
+    pub tls_ca: Option<PathBuf>,
     /// Transactions applied at the same time.
     pub workers: usize,
     /// Unacknowledged messages at the most.
@@ -300,6 +318,25 @@ mod tests {
         assert!(wrong.contains("`causal`, `weak`, `global`"), "{wrong}");
         let slash = Settings { app: Some("a/b".into()), ..Settings::default() };
         assert!(slash.resolve().is_err());
+    }
+
+    #[test]
+    fn a_file_s_nonsense_is_told_by_its_line_without_its_text() {
+        let folder = std::env::temp_dir().join(format!("promiscuous-{}.toml", uuid::Uuid::now_v7()));
+        for (text, wanted) in [
+            (
+                "app = \"shop\"\nworkers = \"amqp://u:s3cret@h\"",
+                "line 2: this setting is not valid: expected usize",
+            ),
+            ("on_dead = \"s3cret\"", "expected"),
+            ("redis_url = redis://u:s3cret@h", "line 1"),
+            ("amqpurl = \"amqp://u:s3cret@h\"", "amqpurl"),
+        ] {
+            std::fs::write(&folder, text).unwrap();
+            let said = Settings::from_file(&folder).unwrap_err().to_string();
+            assert!(said.contains(wanted) && !said.contains("s3cret"), "{said}");
+        }
+        let _ = std::fs::remove_file(folder);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::dependency::{Dependencies, Version, WriteDependency};
 use crate::error::Error;
 use crate::health::Health;
 use crate::key::Endpoint;
-use crate::message::{MAX_MESSAGE_BYTES, Message};
+use crate::message::{MAX_DEPTH, MAX_MESSAGE_BYTES, Message, depth};
 use crate::operation::{Operation, coalesce};
 use crate::registry::{check_published, check_total_order};
 use crate::version_store::{Bump, StoreError, VersionStore};
@@ -191,6 +191,11 @@ impl Publisher {
             return Err(Error::Publisher(format!(
                 "its message has {} bytes, and at most {MAX_MESSAGE_BYTES} can be sent: write fewer or smaller rows in one transaction",
                 text.len()
+            )));
+        }
+        if depth(&text) > MAX_DEPTH {
+            return Err(Error::Publisher(format!(
+                "its message nests JSON deeper than {MAX_DEPTH} levels, which no subscriber reads: publish a flatter value"
             )));
         }
         let committed = Committed::new(&message, text.clone().into(), false);

@@ -20,6 +20,15 @@ pub trait DatabaseBackend: Backend {
         Ok(url.to_owned())
     }
 
+    /// Tells by its second column, which is empty then, that a connection is not encrypted: asked where its URL wants TLS and the
+    /// database's library may have passed over that.
+    const ENCRYPTION: Option<&'static str> = None;
+
+    /// Whether a URL asks for TLS.
+    fn wants_encryption(_: &str) -> bool {
+        false
+    }
+
     /// Reads a value that is not NULL.
     ///
     /// # Errors
@@ -65,6 +74,18 @@ impl DatabaseBackend for diesel::mysql::Mysql {
         Ok(match url.strip_prefix("mariadb://") {
             Some(rest) => format!("mysql://{rest}"),
             None => url.to_owned(),
+        })
+    }
+
+    // MariaDB's library does not know `ssl_mode`, and goes on in plain text when the server offers nothing else.
+    const ENCRYPTION: Option<&'static str> = Some("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+
+    fn wants_encryption(url: &str) -> bool {
+        let Some((_, query)) = url.split_once('?') else { return false };
+        query.split('&').filter_map(|pair| pair.split_once('=')).any(|(name, value)| match name {
+            "ssl_mode" => !["disabled", "preferred"].contains(&value.to_lowercase().as_str()),
+            "ssl_ca" | "ssl_cert" | "ssl_key" => true,
+            _ => false,
         })
     }
 

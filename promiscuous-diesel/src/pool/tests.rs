@@ -5,6 +5,7 @@ use promiscuous_core::database::{Sql, SqlType};
 use promiscuous_core::error::chain;
 
 use super::*;
+use crate::database::DatabaseBackend as _;
 use crate::test_databases::TestDatabase;
 
 fn refused<DB: PromiscuousBackend>(url: &str) -> String {
@@ -68,4 +69,17 @@ fn this_crates_own_connections_to_sqlite_wait_for_other_writers_and_an_apps_are_
     assert_eq!(ask(apps(), "PRAGMA busy_timeout", SqlType::Int), 0_i64.into());
     assert_eq!(ask(own(), "PRAGMA busy_timeout", SqlType::Int), 5_000_i64.into());
     assert_eq!(ask(own(), "PRAGMA journal_mode", SqlType::Text), "wal".into());
+}
+
+#[test]
+fn a_mysql_url_that_asks_for_tls_is_recognised() {
+    for (url, wanted) in [
+        ("mysql://u:p@h/d", false),
+        ("mysql://u:p@h/d?ssl_mode=disabled", false),
+        ("mysql://u:p@h/d?ssl_mode=PREFERRED", false),
+        ("mysql://u:p@h/d?unix_socket=/s&ssl_mode=required", true),
+        ("mysql://u:p@h/d?ssl_ca=/etc/ca.pem", true),
+    ] {
+        assert_eq!(Mysql::wants_encryption(url), wanted, "{url}");
+    }
 }

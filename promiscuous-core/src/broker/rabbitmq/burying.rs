@@ -32,7 +32,7 @@ pub(super) async fn bury(broker: &RabbitMq, queue: &Queue, letter: DeadLetter) -
     headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(letter.attempts.into()));
     let properties = properties(broker.at(), letter.id)?;
     let properties = properties.with_timestamp(clock::millis() / 1_000).with_headers(headers);
-    put(broker, &queue.dead_letters(), &letter.body, properties).await
+    put(broker, queue, &queue.dead_letters(), &letter.body, properties).await
 }
 
 /// What every message says that is put into one queue.
@@ -46,16 +46,17 @@ pub(super) fn properties(at: &str, id: Option<Uuid>) -> Result<BasicProperties, 
     })
 }
 
-/// Puts a message into one queue, past every binding, and waits for the confirm.
+/// Puts a message into one of an app's own two queues, through its own exchange, and waits for the confirm.
 pub(super) async fn put(
     broker: &RabbitMq,
+    app: &Queue,
     queue: &str,
     body: &Bytes,
     properties: BasicProperties,
 ) -> Result<(), BrokerError> {
     let putting = async {
         let channel = channel(broker).await?;
-        let result = put_on(broker, &channel, queue, body, properties).await;
+        let result = put_on(broker, &channel, app, queue, body, properties).await;
         if result.is_err() {
             discard(broker, &channel).await;
         }
@@ -68,6 +69,7 @@ pub(super) async fn put(
 async fn put_on(
     broker: &RabbitMq,
     channel: &Channel,
+    app: &Queue,
     queue: &str,
     body: &Bytes,
     properties: BasicProperties,
@@ -76,7 +78,8 @@ async fn put_on(
     let lost = |error: lapin::Error| broker_error(at, &error);
     // Returned rather than lost, when somebody has deleted the queue.
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = channel.basic_publish("".into(), short(at, queue)?, options, body, properties);
+    let sent =
+        channel.basic_publish(short(at, app.exchange())?, short(at, queue)?, options, body, properties);
     match sent.await.map_err(lost)?.await.map_err(lost)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => {

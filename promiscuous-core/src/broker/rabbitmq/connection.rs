@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::broker_error;
 use crate::broker::BrokerError;
+use crate::tls::{self, Authorities};
 
 /// How long connecting may take, in all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +29,9 @@ pub(super) struct Link {
     uri: AMQPUri,
     /// Host and port, for errors: the URL has a password in it.
     at: String,
+    /// Whom the server's certificate must come from, where that is not left to the system.
+    #[cfg(feature = "tls")]
+    pinned: Option<std::sync::Arc<rustls::ClientConfig>>,
     /// An async lock, held while connecting, so that one attempt serves everybody.
     current: Mutex<Current>,
 }
@@ -40,14 +44,33 @@ struct Current {
 }
 
 impl Link {
-    pub(super) fn new(url: &str) -> Result<Self, BrokerError> {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "there are no certificates"))]
+    pub(super) fn new(url: &str, authorities: &Authorities) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::Refused {
             at: "the configured URL".into(),
             reason: "it is not an AMQP URL: write amqp://user:password@host:port/vhost".into(),
         })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         let at = format!("{}:{}", uri.authority.host, uri.authority.port);
-        Ok(Self { uri, at, current: Mutex::default() })
+        let refused = |reason: String| BrokerError::Refused { at: at.clone(), reason };
+        if let Some(option) = foreign_tls_option(url) {
+            return Err(refused(format!(
+                "the option `{option}` of AMQP_URL is not known here: certificates are always checked, and PROMISCUOUS_TLS_CA names the file of their CA"
+            )));
+        }
+        if uri.scheme == AMQPScheme::AMQPS {
+            tls::built_in().map_err(|why| refused(why.to_owned()))?;
+        }
+        Ok(Self {
+            uri,
+            #[cfg(feature = "tls")]
+            pinned: {
+                let config = authorities.file().map(tls::client_config).transpose().map_err(refused)?;
+                config.map(std::sync::Arc::new)
+            },
+            at,
+            current: Mutex::default(),
+        })
     }
 
     pub(super) fn at(&self) -> &str {
@@ -101,11 +124,68 @@ impl Link {
         let program = program.rsplit('/').next().unwrap_or_default();
         let name = format!("promiscuous {program} pid {}", std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        timeout(CONNECT_TIMEOUT, Connection::connect_uri(self.uri.clone(), properties))
+        timeout(CONNECT_TIMEOUT, self.open(properties))
             .await
             .map_err(|_| self.lost(&"connecting took too long"))?
-            .map_err(|error| broker_error(&self.at, &error))
+            .map_err(|error| self.failed(&error))
     }
+
+    async fn open(&self, properties: ConnectionProperties) -> lapin::Result<Connection> {
+        #[cfg(feature = "tls")]
+        if let Some(pinned) = self.pinned.as_ref().filter(|_| self.uri.scheme == AMQPScheme::AMQPS) {
+            return pinned::open(self.uri.clone(), std::sync::Arc::clone(pinned), properties).await;
+        }
+        Connection::connect_uri(self.uri.clone(), properties).await
+    }
+
+    fn failed(&self, error: &lapin::Error) -> BrokerError {
+        #[cfg(feature = "tls")]
+        if let lapin::ErrorKind::IOError(cause) = error.kind()
+            && let Some(advice) = tls::advice(&**cause)
+        {
+            return self.lost(&advice);
+        }
+        broker_error(&self.at, error)
+    }
+}
+
+/// The client's own way believes the system's authorities as well.
+#[cfg(feature = "tls")]
+mod pinned {
+    use std::sync::Arc;
+
+    use lapin::runtime::default_runtime;
+    use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+    use lapin::uri::AMQPUri;
+    use lapin::{Connection, ConnectionProperties, Error, Result};
+    use rustls::ClientConfig;
+
+    pub(super) async fn open(
+        uri: AMQPUri,
+        config: Arc<ClientConfig>,
+        properties: ConnectionProperties,
+    ) -> Result<Connection> {
+        let runtime = default_runtime()?;
+        let connect = async move |uri: AMQPUri, runtime| {
+            let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
+            let encrypted = async {
+                let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                stream.into_rustls(&RustlsConnector::from(Arc::clone(&config)), host).await
+            };
+            encrypted.await.map_err(Error::from)
+        };
+        Connection::connector(uri, runtime, connect, properties).await
+    }
+}
+
+/// What other clients are told of TLS in the URL. Here it would be passed over in silence.
+fn foreign_tls_option(url: &str) -> Option<&str> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| {
+        ["cacertfile", "certfile", "keyfile", "verify", "server_name_indication", "fail_if_no_peer_cert"]
+            .contains(name)
+    })
 }
 
 /// Between half the pause and all of it, so that processes that lost a broker together do not come back together.
@@ -121,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_away_is_an_error_and_never_tells_the_password() {
-        let link = Link::new("amqp://user:secret@127.0.0.1:1/%2f").unwrap();
+        let link = Link::new("amqp://user:secret@127.0.0.1:1/%2f", &Authorities::default()).unwrap();
         for _ in 0..3 {
             let error = link.channel().await.unwrap_err();
             assert!(matches!(error, BrokerError::Connection { .. }));
@@ -130,8 +210,16 @@ mod tests {
                 "{error}"
             );
         }
-        let error = Link::new("secret@nonsense").err().unwrap().to_string();
+        let error = Link::new("secret@nonsense", &Authorities::default()).err().unwrap().to_string();
         assert!(error.contains("amqp://") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn what_other_clients_are_told_of_tls_is_not_passed_over() {
+        let url = "amqps://user:secret@rabbit/%2f?heartbeat=5&verify=verify_none";
+        let error = Link::new(url, &Authorities::default()).err().unwrap().to_string();
+        assert!(error.contains("`verify`") && error.contains("PROMISCUOUS_TLS_CA"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) async fn open(broker: &RabbitMq, queue: &Queue) -> Result<Box<dyn Dea
             let reason = format!("there is no queue {}", queue.dead_letters());
             return Err(BrokerError::Refused { at: broker.at().to_owned(), reason });
         };
-        let (broker, to, taken) = (broker.clone(), queue.name(), BTreeSet::new());
+        let (broker, to, taken) = (broker.clone(), queue.clone(), BTreeSet::new());
         Ok(Box::new(RabbitDeadLetters {
             broker,
             channel,
@@ -80,7 +80,7 @@ struct RabbitDeadLetters {
     /// The queue of the dead letters.
     dead: ShortString,
     /// The queue that they died in.
-    to: String,
+    to: Queue,
     count: u64,
     /// How many of them were not taken yet.
     left: u64,
@@ -138,7 +138,7 @@ impl DeadLetters for RabbitDeadLetters {
     async fn retry(&mut self, letters: &[TakenLetter]) -> Vec<Result<(), BrokerError>> {
         let one = |taken: &TakenLetter| {
             let (broker, to, letter) = (&self.broker, &self.to, taken.letter.clone());
-            async move { put(broker, to, &letter.body, properties(broker.at(), letter.id)?).await }
+            async move { put(broker, to, &to.name(), &letter.body, properties(broker.at(), letter.id)?).await }
         };
         let mut results = join_all(letters.iter().map(one)).await;
         fail::fail_point!("before_letters_are_acked");

@@ -6,6 +6,7 @@
 //! * `consuming`: deliveries and what became of them
 //! * `burying`: dead letters, put aside with why
 //! * `dead_letters`: dead letters, taken out again
+//! * `facts`: what is there for an app
 //!
 //! **Consumer timeout.** Since 3.8.15 the server closes the channel of a consumer that leaves a delivery
 //! unacknowledged for 30 minutes (`consumer_timeout`), and delivers everything it held again. Blocked messages are
@@ -24,12 +25,16 @@ use tokio::time::timeout;
 
 use super::{Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Publication, Queue, QueueDepth};
 use crate::key::Endpoint;
+use crate::tls::Authorities;
 use connection::Link;
+
+pub use facts::QueueFacts;
 
 mod burying;
 mod connection;
 mod consuming;
 mod dead_letters;
+mod facts;
 mod publishing;
 mod topology;
 
@@ -59,7 +64,16 @@ impl RabbitMq {
     /// # Errors
     /// [`BrokerError::Refused`] when the text is not such a URL.
     pub fn new(url: &str) -> Result<Self, BrokerError> {
-        Ok(Self { shared: Arc::new(Shared { link: Link::new(url)?, publishing: Mutex::new(None) }) })
+        Self::trusting(url, &Authorities::default())
+    }
+
+    /// The same, where certificates must come from these authorities.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] when the text is not such a URL.
+    pub fn trusting(url: &str, authorities: &Authorities) -> Result<Self, BrokerError> {
+        let link = Link::new(url, authorities)?;
+        Ok(Self { shared: Arc::new(Shared { link, publishing: Mutex::new(None) }) })
     }
 
     fn link(&self) -> &Link {
@@ -137,7 +151,11 @@ fn broker_error(at: &str, error: &lapin::Error) -> BrokerError {
     let (at, reason) = (at.to_owned(), error.to_string());
     match error.kind() {
         ErrorKind::ProtocolError(error) => match error.kind() {
-            AMQPErrorKind::Soft(ACCESSREFUSED | NOTFOUND | PRECONDITIONFAILED | RESOURCELOCKED) => {
+            AMQPErrorKind::Soft(ACCESSREFUSED) => BrokerError::Refused {
+                at,
+                reason: format!("{reason}: check user and password, and grant what docs/security.md lists"),
+            },
+            AMQPErrorKind::Soft(NOTFOUND | PRECONDITIONFAILED | RESOURCELOCKED) => {
                 BrokerError::Refused { at, reason }
             }
             _ => BrokerError::Connection { at, reason },

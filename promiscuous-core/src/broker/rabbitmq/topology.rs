@@ -70,6 +70,11 @@ async fn claim_one(
     }
 }
 
+/// Whether what was asked for is not there.
+pub(super) fn not_found(error: &lapin::Error) -> bool {
+    is_soft(error, AMQPSoftError::NOTFOUND)
+}
+
 fn is_soft(error: &lapin::Error, soft: AMQPSoftError) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(soft))
 }
@@ -91,11 +96,25 @@ pub(super) async fn declare(broker: &RabbitMq, queue: &Queue) -> Result<(), Brok
         .on_own_channel(async |channel| {
             declare_exchange(broker, channel).await?;
             let refused = |error: lapin::Error| broker_error(at, &error);
+            let exchange = short(at, queue.exchange())?;
+            let declared = channel.exchange_declare(
+                exchange.clone(),
+                ExchangeKind::Direct,
+                DURABLE,
+                FieldTable::default(),
+            );
+            declared.await.map_err(refused)?;
             channel
                 .queue_declare(dead.clone(), durable, arguments_of_dead_letters(queue))
                 .await
                 .map_err(refused)?;
             channel.queue_declare(name.clone(), durable, arguments(queue)).await.map_err(refused)?;
+            for own in [&name, &dead] {
+                let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+                let bound =
+                    channel.queue_bind(own.clone(), exchange.clone(), own.clone(), options, arguments);
+                bound.await.map_err(refused)?;
+            }
             for binding in &queue.bindings {
                 let (exchange, pattern) = (EXCHANGE.into(), short(at, binding.as_str())?);
                 let bound = channel.queue_bind(
@@ -164,7 +183,7 @@ fn arguments_of_dead_letters(queue: &Queue) -> FieldTable {
 
 fn arguments(queue: &Queue) -> FieldTable {
     let mut arguments = arguments_of_dead_letters(queue);
-    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-exchange".into(), text(queue.exchange()));
     arguments.insert("x-dead-letter-routing-key".into(), text(queue.dead_letters()));
     if queue.kind == QueueKind::Quorum {
         // A dead letter stays in the queue until the dead letters have confirmed it. That wants this overflow

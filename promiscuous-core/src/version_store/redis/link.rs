@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::StoreError;
 use super::scripts::{Call, Script, unexpected};
+use crate::tls::{self, Authorities};
 
 /// How long connecting may take, and how long an answer may: a published write fails after it.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,15 +61,24 @@ struct Connection {
 }
 
 impl Link {
-    pub(super) fn new(url: &str) -> Result<Self, StoreError> {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "there are no certificates"))]
+    pub(super) fn new(url: &str, authorities: &Authorities) -> Result<Self, StoreError> {
+        let unusable =
+            |reason: &str| StoreError::Unavailable { at: "the configured URL".into(), reason: reason.into() };
         let wrong = |_| {
-            StoreError::Unavailable {
-            at: "the configured URL".into(),
-            reason: "it is not a Redis URL: write redis://[user:password@]host:port/database (rediss:// needs the feature `tls`)"
-                .into(),
-        }
+            unusable(
+                "it is not a Redis URL: write redis://[user:password@]host:port/database, or rediss:// for TLS",
+            )
         };
+        if ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme)) {
+            tls::built_in().map_err(unusable)?;
+        }
         let info = url.into_connection_info().map_err(wrong)?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+            return Err(unusable(
+                "it ends in `#insecure`, which would believe any certificate: remove that, and name the file of the server's CA in PROMISCUOUS_TLS_CA (`tls_ca`)",
+            ));
+        }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_tcp_settings(tcp);
         let at = match info.addr() {
@@ -77,6 +87,15 @@ impl Link {
             }
             other => other.to_string(),
         };
+        #[cfg(feature = "tls")]
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            tls::choose_provider();
+            if let Some(pem) = authorities.file() {
+                let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
+                let client = Client::build_with_tls(info, certificates).map_err(wrong)?;
+                return Ok(Self { client, at, current: Mutex::default() });
+            }
+        }
         Ok(Self { client: Client::open(info).map_err(wrong)?, at, current: Mutex::default() })
     }
 
@@ -201,7 +220,7 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|error| self.unavailable(&error))?;
+            .map_err(|error| self.not_connected(&error))?;
         let run_id = timeout(TIMEOUT, self.ask_run_id(&mut inner))
             .await
             .map_err(|_| self.unavailable(&"it accepted the connection but does not answer"))??;
@@ -253,6 +272,26 @@ impl Link {
                 current.connection = None;
             }
         }
+        // A script's commands are refused in words of their own.
+        let refused = error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+            || error.detail().is_some_and(|detail| detail.contains("executing the script can't"));
+        if refused {
+            return self.unavailable(&format!("{error}: grant what docs/security.md lists"));
+        }
+        self.unavailable(error)
+    }
+
+    fn not_connected(&self, error: &RedisError) -> StoreError {
+        #[cfg(feature = "tls")]
+        if matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
+            if let Some(advice) = tls::advice(error) {
+                return self.unavailable(&advice);
+            }
+            if error.is_timeout() {
+                return self
+                    .unavailable(&format!("it does not answer in time; if it is up: {}", tls::NO_TLS));
+            }
+        }
         self.unavailable(error)
     }
 
@@ -290,14 +329,23 @@ mod tests {
         assert_eq!(run_id(""), "");
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_url_that_believes_any_certificate_is_refused() {
+        let error = Link::new("rediss://user:secret@redis/#insecure", &Authorities::default());
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("#insecure") && error.contains("PROMISCUOUS_TLS_CA"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+
     #[tokio::test]
     async fn a_server_that_is_away_is_an_error_at_once_and_never_tells_the_password() {
-        let link = Link::new("redis://user:secret@127.0.0.1:1/0").unwrap();
+        let link = Link::new("redis://user:secret@127.0.0.1:1/0", &Authorities::default()).unwrap();
         for _ in 0..3 {
             let error = link.refresh_run_id().await.unwrap_err().to_string();
             assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
         }
-        let error = Link::new("secret@nonsense").err().unwrap().to_string();
+        let error = Link::new("secret@nonsense", &Authorities::default()).err().unwrap().to_string();
         assert!(error.contains("redis://") && !error.contains("secret"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! * `scripts`: the Lua scripts, one call each
 //! * `publisher`: versions, locks and intents ([`VersionStore`](super::VersionStore))
 //! * `subscriber`: the cache of what was applied ([`AppliedStore`](super::AppliedStore))
+//! * `facts`: what the server says of itself
 //! * `announcements`: the pub/sub connection that wakes waiting processes
 //!
 //! Every key of an app carries the hash tag `{app}`, so that one app lives on one node of a cluster.
@@ -15,10 +16,14 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::key::Key;
+use crate::tls::Authorities;
 use announcements::Announcements;
 use link::Link;
 
+pub use facts::RedisFacts;
+
 mod announcements;
+mod facts;
 mod link;
 mod publisher;
 mod scripts;
@@ -55,7 +60,15 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when the text is not a `redis://` (or, with the `tls` feature, `rediss://`) URL.
     pub fn connect(url: &str, app: &str) -> Result<Self, StoreError> {
-        let link = Link::new(url)?;
+        Self::connect_trusting(url, app, &Authorities::default())
+    }
+
+    /// The same, where certificates must come from these authorities.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the text is not such a URL.
+    pub fn connect_trusting(url: &str, app: &str, authorities: &Authorities) -> Result<Self, StoreError> {
+        let link = Link::new(url, authorities)?;
         let prefix = format!("promiscuous:{{{app}}}");
         let announcements =
             Announcements::new(link.client(), link.at().to_owned(), format!("{prefix}:advanced"));

@@ -20,9 +20,34 @@ fn tables(kind: Kind, _: Side) -> Vec<String> {
     tables::keyed(kind, false)
 }
 
-const WORDS: [&str; 22] = [
-    "a/b", "a b", "a,b", ",", "%", "100%", "%2F", "a%2Fb", "", " ", "😀", "é", "e\u{301}", "ß", "A", "a",
-    "a ", "a\t", "日本", "'\"\\", "a:b{c}*?", "null",
+const WORDS: [&str; 26] = [
+    "a/b",
+    "a b",
+    "a,b",
+    ",",
+    "%",
+    "100%",
+    "%2F",
+    "a%2Fb",
+    "",
+    " ",
+    "😀",
+    "é",
+    "e\u{301}",
+    "ß",
+    "A",
+    "a",
+    "a ",
+    "a\t",
+    "日本",
+    "'\"\\",
+    "a:b{c}*?",
+    "null",
+    // Nothing of an id is ever part of a statement.
+    "'); DROP TABLE words; --",
+    "\\' OR 1=1 -- ",
+    "$1",
+    "`words`; SELECT ?",
 ];
 
 const KEYED: [Model; 4] = [Model::Word, Model::Thing, Model::Pair, Model::Day];
