@@ -156,22 +156,6 @@ impl PrivateServers {
         self.signal(server, Signal::SIGCONT);
     }
 
-    /// Says something to RabbitMQ as its administrator.
-    pub async fn rabbitmqctl(&self, arguments: &[&str]) {
-        let folder = self.folder.path();
-        let port = |name: &str| {
-            let port = std::fs::read_to_string(folder.join(format!("{name}.port")));
-            port.expect("scripts/servers start writes the ports.").trim().to_owned()
-        };
-        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
-        command.env("HOME", folder.join("rabbitmq")).env("ERL_EPMD_PORT", port("epmd"));
-        command.env("RABBITMQ_NODENAME", format!("promiscuous-{}@localhost", port("rabbitmq")));
-        command.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").arg("--quiet").args(arguments);
-        let done = command.stdin(Stdio::null()).output().await.expect("RabbitMQ's programs are installed.");
-        let said = [done.stdout, done.stderr].concat();
-        assert!(done.status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&said));
-    }
-
     fn signal(&self, server: Server, signal: Signal) -> i32 {
         let file = self.folder.path().join(format!("{}.pid", server.name()));
         let pid = std::fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse().ok());
