@@ -362,11 +362,14 @@ fn compare(account: &mut Applied, object: Object, values: &[i64], found: &[i64],
             }
         }
     }
+    // A row that goes before its creation has come leaves nothing to be noted: there is no row to destroy, and the creation, of an older
+    // generation, is skipped.
+    let never_was = found.is_empty() && values.last() == Some(&-1);
     for (place, value) in values.iter().enumerate() {
         if found.contains(value) {
             continue;
         }
-        if place + 1 < values.len() && !losses.versions.is_empty() {
+        if (place + 1 < values.len() || never_was) && !losses.versions.is_empty() {
             account.superseded += 1;
         } else {
             account.lost.push(format!("{object:?} at {value}"));

@@ -88,6 +88,12 @@ fn each_kind_of_fault_of_a_subscriber_is_seen() {
     assert_eq!((applied.lost.len(), applied.superseded), (0, 1));
     assert_eq!(account(&without("user", 1), &lossy).lost.len(), 1);
 
+    // A friendship that ended before it had begun there leaves no trace; one that had begun must end.
+    let never =
+        account(&log().into_iter().filter(|line| line.kind != "friendship").collect::<Vec<_>>(), &lossy);
+    assert_eq!((never.lost.len(), never.superseded), (0, 2));
+    assert_eq!(account(&without("friendship", -1), &lossy).lost.len(), 1);
+
     let mut twice = log();
     twice.push(line("photo", 3, 0));
     assert_eq!(account(&twice, &none).duplicated.len(), 1);

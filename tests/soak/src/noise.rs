@@ -7,7 +7,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::world::World;
+use promiscuous_core::message::Message;
 use promiscuous_tests::servers::Server;
 
 /// Copies that wait for their time at the most.
@@ -140,4 +142,17 @@ async fn ask(world: &World, queue: &str) -> Option<lapin::Queue> {
     let channel = connection.create_channel().await.ok()?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), passive, FieldTable::default()).await.ok()
+}
+
+/// How many dead letters there are, and how many of them are messages after all. They are gone afterwards.
+pub async fn read_dead_letters(world: &World, queue: &str) -> lapin::Result<[usize; 2]> {
+    let url = world.servers.url(Server::RabbitMq);
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let mut counts = [0, 0];
+    while let Some(letter) = channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await? {
+        counts[0] += 1;
+        counts[1] += usize::from(Message::decode(&letter.delivery.data).is_ok());
+    }
+    Ok(counts)
 }
