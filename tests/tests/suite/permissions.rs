@@ -156,6 +156,12 @@ mod faults {
         // then they are enough,
         publish_and_subscribe(&servers, "shop", "mailer").await;
         publish_and_subscribe(&servers, "shop", "billing").await;
+        // also for `promiscuous status`,
+        for user in ["shop", "mailer", "billing"] {
+            let store = RedisStore::connect(&url_of(user, &servers, Server::Redis), user).unwrap();
+            store.survey().await.unwrap();
+            store.intents(10).await.unwrap();
+        }
         // the app that does both publishes too,
         let [shop, mailer, billing] = ["shop", "mailer", "billing"]
             .map(|user| RabbitMq::new(&url_of(user, &servers, Server::RabbitMq)).unwrap());

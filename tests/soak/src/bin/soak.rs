@@ -1,4 +1,4 @@
-//! Runs a soak: `soak MINUTES [--seed N] [--rate WRITES_PER_SECOND] [--folder FOLDER]`. See [`promiscuous_tests::soak`].
+//! Runs a soak: `soak MINUTES [--seed N] [--rate WRITES_PER_SECOND] [--folder FOLDER]`. See [`promiscuous_soak`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
