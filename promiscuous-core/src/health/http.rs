@@ -2,7 +2,7 @@
 //!
 //! * `/healthz`: 200 as long as every loop goes round, 503 when one has died or hangs. For liveness probes: a new process helps.
 //! * `/readyz`: 200 as long as the work is done, be it with delays; 503 when it is not. For readiness probes, and for people: both
-//!   answer with the [`Report`](super::Report) as JSON.
+//!   answer with the [`Report`] as JSON.
 
 use std::future::Future;
 use std::io;

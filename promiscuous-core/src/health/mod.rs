@@ -1,6 +1,6 @@
 //! Whether the loops of a process do what they should: for `healthy()`, and for whoever starts and stops processes.
 //!
-//! Each loop has a [`Pulse`]. It beats it as it goes round, and says what it cannot do; a loop that ends without saying so, because it
+//! Each loop has a pulse. It beats it as it goes round, and says what it cannot do; a loop that ends without saying so, because it
 //! panicked, or that has not beaten for long, because something in it hangs, is told apart from one that merely waits for a server.
 //! Nothing is asked when somebody looks: a look costs a lock.
 
