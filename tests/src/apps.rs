@@ -1,9 +1,13 @@
 //! How the apps of tests are configured.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use promiscuous_core::config::{Config, SecretUrl, Settings};
 use promiscuous_core::publisher::PublisherSettings;
+
+use crate::conformance::Stack;
+use crate::deaths;
 
 /// An app on these servers. Its clock is the publisher's: tests run on one machine.
 pub fn config(app: &str, amqp_url: &str, redis_url: &str) -> Config {
@@ -25,4 +29,18 @@ pub fn in_a_hurry(settings: &mut PublisherSettings) {
     settings.deadline = Duration::from_secs(seconds);
     settings.sweep_after = Duration::from_millis(500);
     settings.look_every = Duration::from_millis(100);
+}
+
+/// The `promiscuous` command of an app on the `STACK` of this name: it `PUBLISHES` these models, and `SUBSCRIBES` to these models of
+/// the app `FROM`.
+pub fn command() -> ExitCode {
+    deaths::stand_still_where_told();
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let names = |text: String| -> Vec<String> {
+        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let from = variable("FROM");
+    let subscribes: Vec<_> =
+        names(variable("SUBSCRIBES")).into_iter().map(|model| (model, from.clone())).collect();
+    Stack::named(&variable("STACK")).command(&names(variable("PUBLISHES")), &subscribes)
 }

@@ -1,20 +1,9 @@
-//! The `promiscuous` command of a test's app on the `STACK` of this name: it `PUBLISHES` these models, and `SUBSCRIBES` to
-//! these models of the app `FROM`.
+//! The `promiscuous` command of a test's app, see [`apps::command`].
 
 use std::process::ExitCode;
 
-use promiscuous_tests::conformance::Stack;
-use promiscuous_tests::deaths;
+use promiscuous_tests::apps;
 
 fn main() -> ExitCode {
-    deaths::stand_still_where_told();
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let names = |text: String| -> Vec<String> {
-        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    };
-    let from = variable("FROM");
-    let subscribes: Vec<_> =
-        names(variable("SUBSCRIBES")).into_iter().map(|model| (model, from.clone())).collect();
-    let stack = Stack::named(&variable("STACK"));
-    stack.command(&names(variable("PUBLISHES")), &subscribes)
+    apps::command()
 }
