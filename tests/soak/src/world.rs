@@ -149,7 +149,7 @@ impl World {
             command.env("SEED", (world.seed % 1_000_000 + incarnation).to_string());
             // Rows of two incarnations never meet.
             command.env("FIRST_ID", (1_000 + incarnation * 1_000_000).to_string());
-            command.env("TASKS", "6").env("RATE", world.rate.to_string());
+            command.env("HANG_UPS", "3").env("TASKS", "6").env("RATE", world.rate.to_string());
             command.env("COUNTERS", COUNTERS.to_string()).env("DEADLINE_SECONDS", "2");
             command
         })

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::journal::Write;
 use promiscuous_tests::conformance::step::{
@@ -17,6 +17,9 @@ use promiscuous_tests::entities::subscribing::{AT_LEAST, CHECKED};
 /// Nothing takes that long but what hangs.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// A writer that is behind by more writes no faster for it.
+const MAKES_UP_FOR: Duration = Duration::from_millis(500);
+
 /// What the tasks of one process share.
 pub struct Writing {
     /// Counters that every process knows: 1 to this one.
@@ -25,14 +28,16 @@ pub struct Writing {
     next_write: AtomicU64,
     /// Users that were saved, for the messages of others.
     users: Mutex<Vec<i64>>,
+    /// Of 256 writes, how many are given up in the middle by whoever asked for them.
+    hang_ups: u8,
     ended: AtomicBool,
 }
 
 impl Writing {
-    /// Rows get numbers from `first_id` on.
-    pub fn new(counters: i64, first_id: i64) -> Self {
+    /// Rows get numbers from `first_id` on; of 256 writes, `hang_ups` are given up in the middle.
+    pub fn new(counters: i64, first_id: i64, hang_ups: u8) -> Self {
         let (next_id, next_write) = (AtomicI64::new(first_id), AtomicU64::new(1));
-        Self { counters, next_id, next_write, users: Mutex::default(), ended: AtomicBool::new(false) }
+        Self { counters, next_id, next_write, users: Mutex::default(), hang_ups, ended: AtomicBool::new(false) }
     }
 
     /// What was begun is the last.
@@ -64,14 +69,15 @@ impl Writer {
         Self { app, shared, random: Rng::with_seed(seed), users, messages, friendships, counters }
     }
 
-    /// Writes, with pauses around this long, until it is told to end.
-    pub async fn run(mut self, pause: Duration) {
+    /// Writes, one after the other and once in this time on the average, until it is told to end.
+    pub async fn run(mut self, every: Duration) {
+        let mut due = Instant::now();
         while !self.shared.ended.load(Ordering::SeqCst) {
             let write = self.choose();
             let number = self.shared.next_write.fetch_add(1, Ordering::SeqCst);
             println!("> {number} {} {write}", now());
             // Now and then the one who asked for it hangs up.
-            let hangs_up = self.random.u8(..) < 3;
+            let hangs_up = self.random.u8(..) < self.shared.hang_ups;
             let patience = if hangs_up { Duration::from_micros(self.random.u64(..6_000)) } else { PATIENCE };
             let steps = self.steps(write);
             let outcome = timeout(patience, self.app.request("soak", steps)).await;
@@ -86,7 +92,10 @@ impl Writer {
                     println!("- {number} {} {reason}", now());
                 }
             }
-            sleep(pause.mul_f64(0.5 + self.random.f64())).await;
+            // What a slow write has cost is made up for, but not what an outage has.
+            let next = due + every.mul_f64(0.5 + self.random.f64());
+            due = next.max(Instant::now() - MAKES_UP_FOR);
+            sleep_until(due).await;
         }
     }
 

@@ -16,8 +16,9 @@ use super::topology::look;
 use super::{ANSWER_TIMEOUT, RabbitMq, short};
 use crate::broker::{BrokerError, DeadLetters, Queue, QueueKind, TakenLetter};
 
-/// Deliveries that are put back at once: each is a frame.
-const CHUNK: usize = 1_000;
+/// Deliveries that are put back at once. RabbitMQ passes 32 on to a quorum queue before it waits for the disk, and keeps
+/// those that come meanwhile in another order.
+const CHUNK: usize = 16;
 
 /// When a pause would be as long as this, nobody waits any more for letters that were put back: somebody else has taken them.
 /// Those before it are 4 s together: a busy quorum queue takes its time.
@@ -25,23 +26,28 @@ const LAST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How many letters there are in a queue, but for those in somebody's hands; none when it is not there.
 async fn count(broker: &RabbitMq, channel: &Channel, dead: &ShortString) -> Result<Option<u64>, BrokerError> {
-    Ok(look(broker, channel, dead).await?.map(|queue| queue.message_count().into()))
+    let looked = timeout(ANSWER_TIMEOUT, look(broker, channel, dead)).await;
+    let looked = looked.map_err(|_| broker.link().lost(&"it does not answer in time"))?;
+    Ok(looked?.map(|queue| queue.message_count().into()))
 }
 
-/// Waits until there are that many letters. A quorum queue is told to put back, and has done so a moment later; nothing says when.
-async fn until_back(broker: &RabbitMq, dead: &ShortString, expected: u64) {
-    let back = broker.on_own_channel(async |channel| {
-        let mut pause = Duration::from_millis(2);
-        while pause < LAST_PAUSE && count(broker, channel, dead).await?.is_some_and(|count| count < expected)
-        {
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+/// Waits until there are that many letters, and says whether there are. A quorum queue is told to put back, and has done so a moment
+/// later; nothing says when.
+async fn until_back(
+    broker: &RabbitMq,
+    channel: &Channel,
+    dead: &ShortString,
+    expected: u64,
+) -> Result<bool, BrokerError> {
+    let mut pause = Duration::from_millis(1);
+    while count(broker, channel, dead).await?.is_some_and(|count| count < expected) {
+        if pause >= LAST_PAUSE {
+            return Ok(false);
         }
-        Ok(())
-    });
-    if let Err(error) = back.await {
-        tracing::debug!(%error, "it was not seen whether the dead letters are back; the broker takes care of them");
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
+    Ok(true)
 }
 
 /// Takes dead letters of a queue in hands, on a channel of their own: when that closes, they are where they were.
@@ -165,16 +171,25 @@ impl DeadLetters for RabbitDeadLetters {
         self.take_the_rest_of_the_line().await?;
         let tags: Vec<u64> = self.taken.iter().copied().collect();
         let options = BasicNackOptions { multiple: false, requeue: true };
+        let looking = timeout(ANSWER_TIMEOUT, self.broker.link().channel()).await;
+        let looking = looking.map_err(|_| self.broker.link().lost(&"it does not answer in time"))??;
+        // Those that nobody has taken are there meanwhile, too.
+        let mut expected = count(&self.broker, &looking, &self.dead).await?.unwrap_or_default();
+        let mut all_back = true;
         for chunk in tags.chunks(CHUNK) {
             for sent in join_all(chunk.iter().map(|tag| self.channel.basic_nack(*tag, options))).await {
                 sent.map_err(|error| self.lost(&error))?;
             }
+            expected += chunk.len() as u64;
+            // Once somebody else takes them at the same time there is no order to be kept, and nothing to wait for.
+            all_back = all_back && until_back(&self.broker, &looking, &self.dead, expected).await?;
         }
         // The broker has received whatever was sent before when the answer to this comes.
         let closed = timeout(ANSWER_TIMEOUT, self.channel.close(200, ShortString::default())).await;
         let closed = closed.map_err(|_| self.broker.link().lost(&"it does not answer in time"))?;
         closed.map_err(|error| self.lost(&error))?;
-        until_back(&self.broker, &self.dead, tags.len() as u64).await;
+        // Whether this one closes well no longer matters.
+        let _ = timeout(ANSWER_TIMEOUT, looking.close(200, ShortString::default())).await;
         Ok(())
     }
 }

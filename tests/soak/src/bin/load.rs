@@ -25,12 +25,13 @@ async fn main() {
     let app = stack.start(&blueprint).await.expect("The app starts.");
     println!("started");
 
-    let writing = Arc::new(Writing::new(number("COUNTERS"), number("FIRST_ID")));
+    let hang_ups = u8::try_from(number("HANG_UPS")).expect("HANG_UPS is below 256.");
+    let writing = Arc::new(Writing::new(number("COUNTERS"), number("FIRST_ID"), hang_ups));
     let mut writers = JoinSet::new();
-    let pause = std::time::Duration::from_secs(1).mul_f64(tasks as f64 / number("RATE") as f64);
+    let every = std::time::Duration::from_secs(1).mul_f64(tasks as f64 / number("RATE") as f64);
     for task in 0..tasks {
         let seed = number("SEED").wrapping_mul(1_000).wrapping_add(task).cast_unsigned();
-        writers.spawn(Writer::new(Arc::clone(&app), Arc::clone(&writing), seed).run(pause));
+        writers.spawn(Writer::new(Arc::clone(&app), Arc::clone(&writing), seed).run(every));
     }
     terminated.recv().await;
     writing.end();

@@ -26,7 +26,14 @@ async fn main() {
     let (subscribing, _first) = start("everything", world.subscribe(0, 1_000));
     let (some, _second) = start("some", world.subscribe(1, 1_000));
     ready(&world).await;
-    let (writing, written) = start("writer", world.load());
+    // Nobody hangs up: every write that fails is one too many.
+    let load = world.load();
+    let patient = move |incarnation| {
+        let mut command = load(incarnation);
+        command.env("HANG_UPS", "0").env("TASKS", "12");
+        command
+    };
+    let (writing, written) = start("writer", Box::new(patient));
     sleep(Duration::from_secs(10)).await;
 
     world.servers.kill(&[Server::RabbitMq]).await;
