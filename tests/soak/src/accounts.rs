@@ -300,10 +300,10 @@ impl History {
             let Some(cause) = cause.filter(|cause| models.contains(&cause.0.0)) else { continue };
             // What was superseded was never applied.
             if position.get(&cause).is_some_and(|caused| *caused > place) {
-                violations.insert((kind, id, cause));
+                violations.insert((kind, id, cause, place));
             }
         }
-        for line in log.iter().filter(|line| line.kind == "violation") {
+        for (place, line) in log.iter().enumerate().filter(|(_, line)| line.kind == "violation") {
             let id = line.object;
             let (user, cause) = (self.messages.get(&id), ("message", id));
             let violated = if self.values.contains_key(&("photo", id)) {
@@ -313,12 +313,18 @@ impl History {
             } else {
                 ("comment", id, (cause, 0))
             };
-            if models.contains(&violated.2.0.0) {
-                violations.insert(violated);
+            let (kind, id, cause) = violated;
+            if models.contains(&cause.0.0) {
+                let place = position.get(&((kind, id), 0)).copied().unwrap_or(place);
+                violations.insert((kind, id, cause, place));
             }
         }
-        for (kind, id, cause) in violations {
-            if self.is_excused((kind, id), cause, losses) {
+        for (kind, id, cause, place) in violations {
+            // What the cause had become by then.
+            let later = self.values.get(&cause.0).into_iter().flatten().copied();
+            let before = |value: &i64| position.get(&(cause.0, *value)).is_some_and(|at| *at < place);
+            let overtakers: Vec<i64> = later.filter(|value| *value > cause.1).filter(before).collect();
+            if self.is_excused((kind, id), cause, &overtakers, losses) {
                 account.excused += 1;
             } else {
                 let times = |object: Object, value| self.times.get(&(object, value)).copied();
@@ -331,15 +337,23 @@ impl History {
         }
     }
 
-    /// Whether a loss lies between a cause and its effect, or between an effect and what changed its cause next.
-    fn is_excused(&self, effect: Object, (cause, value): (Object, i64), losses: &Losses) -> bool {
+    /// Whether a loss lies between a cause and its effect, or between an effect and each later state of its cause that was applied before it.
+    fn is_excused(
+        &self,
+        effect: Object,
+        (cause, value): (Object, i64),
+        overtakers: &[i64],
+        losses: &Losses,
+    ) -> bool {
         let time = |object: Object, value: i64| self.times.get(&(object, value)).copied();
         let Some((began, ended)) = time(effect, 0) else { return false };
         let between = |from: u64, to: u64, losses: &[u64]| {
             losses.iter().any(|loss| (from.saturating_sub(NEAR)..=to.saturating_add(NEAR)).contains(loss))
         };
         let before = time(cause, value).is_some_and(|(from, _)| between(from, ended, &losses.versions));
-        let after = time(cause, value + 1).is_some_and(|(_, to)| between(began, to, &losses.versions));
+        let lies_between =
+            |later: &i64| time(cause, *later).is_some_and(|(_, to)| between(began, to, &losses.versions));
+        let after = !overtakers.is_empty() && overtakers.iter().all(lies_between);
         // Whoever read a state is not known any more once a cache was lost that knew the state.
         let forgotten = time(cause, value).is_some_and(|(from, _)| between(from, u64::MAX, &losses.caches));
         before || after || forgotten

@@ -127,3 +127,29 @@ fn an_effect_before_its_cause_is_a_violation_unless_a_loss_lies_between() {
     backwards.swap(0, 2);
     assert!(account(&backwards, &Losses::default()).violations.iter().any(|v| v.contains("later state")));
 }
+
+#[test]
+fn what_is_still_on_its_way_at_a_loss_may_be_overtaken_by_what_is_written_after_it() {
+    // given a message that is applied when its user is at revision 2, which was written long after
+    let (mut entries, mut truth) = day();
+    entries.push(entry(Write::User { id: 1, revision: 2 }, 110 * SECOND, Fate::Acknowledged));
+    truth.users.insert(1, 2);
+    let late = |places: &[Line]| -> Vec<Line> {
+        let rest = log().into_iter().filter(|line| !["user", "message"].contains(&line.kind.as_str()));
+        places.iter().cloned().chain(rest).collect()
+    };
+    let account = |log: &[Line], loss: u64| {
+        let losses = Losses { versions: vec![loss * SECOND], caches: Vec::new() };
+        publisher(&entries, &truth).1.subscriber(&ALL, log, &losses)
+    };
+    let [first, second, third] = [0, 1, 2].map(|revision| line("user", 1, revision));
+    let [message, noticed] = [line("message", 2, 0), line("violation", 2, 0)];
+    let overtaken = late(&[first.clone(), third.clone(), message.clone(), noticed.clone()]);
+    // then a loss between excuses that, and one before or after does not
+    let applied = account(&overtaken, 107);
+    assert_eq!((applied.violations.len(), applied.excused), (0, 1), "{applied:?}");
+    assert_eq!(account(&overtaken, 150).violations.len(), 1);
+    // and neither where the next state was applied before it, which was written before the loss
+    let late = late(&[first, second, third, message, noticed]);
+    assert_eq!(account(&late, 107).violations.len(), 1);
+}

@@ -37,7 +37,14 @@ impl Writing {
     /// Rows get numbers from `first_id` on; of 256 writes, `hang_ups` are given up in the middle.
     pub fn new(counters: i64, first_id: i64, hang_ups: u8) -> Self {
         let (next_id, next_write) = (AtomicI64::new(first_id), AtomicU64::new(1));
-        Self { counters, next_id, next_write, users: Mutex::default(), hang_ups, ended: AtomicBool::new(false) }
+        Self {
+            counters,
+            next_id,
+            next_write,
+            users: Mutex::default(),
+            hang_ups,
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// What was begun is the last.

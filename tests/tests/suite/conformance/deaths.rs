@@ -156,6 +156,7 @@ mod faults {
         let began = Instant::now();
         shop.write(increment(1)).await.unwrap();
         shop.write(increment(1)).await.unwrap();
+        println!("both were written after {:?}", began.elapsed());
         // Then both arrive long before.
         subscribing.counted_within(Duration::from_secs(15), 1, 2).await;
         println!("both had arrived after {:?}", began.elapsed());
