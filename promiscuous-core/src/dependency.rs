@@ -34,6 +34,10 @@ pub struct WriteDependency {
     /// How many messages of each endpoint have read the previous version.
     #[serde(default)]
     pub readers: BTreeMap<Endpoint, u64>,
+    /// Whether nothing was ever written with this version: it was made to send the object again, and only those who are sent it know it. So
+    /// it is nobody's cause, and nobody waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwritten: bool,
 }
 
 /// A key that was read before the message was written.

@@ -39,6 +39,8 @@
 //! * [`publisher`]: the commit path, the outbox, publishing, and finishing the work of dead writers;
 //! * [`subscriber`]: the worker, the scheduler (pure), applying and trying again.
 //!
+//! * [`sync`]: publishing rows again, as they are now.
+//!
 //! * [`capture`], [`apply`]: what adapters share of capturing a write and of applying an operation.
 //!
 //! What they stand on, each real and embedded:
@@ -79,6 +81,7 @@ pub mod publisher;
 pub mod registry;
 pub mod schema;
 pub mod subscriber;
+pub mod sync;
 pub mod tls;
 #[cfg(feature = "tower")]
 pub mod tower;

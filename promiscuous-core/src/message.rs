@@ -96,6 +96,9 @@ impl Message {
                 return Err(format!("the operation on {key} has no types"));
             }
         }
+        if self.is_sync() && self.operations.iter().any(|other| other.operation != OperationKind::Sync) {
+            return Err("it brings changes together with objects sent again".into());
+        }
         let Some(dependencies) = &self.dependencies else { return Ok(()) };
         if dependencies.write.len() < self.operations.len() {
             return Err("it has more operations than written keys".into());
@@ -129,6 +132,11 @@ impl Message {
         foreign.or_else(|| causes.find(|key| key.is_order()))
     }
 
+    /// Whether it brings objects as they are, sent again: then it waits for nothing, and whoever has read the versions that it brings is unknown.
+    pub fn is_sync(&self) -> bool {
+        self.operations.iter().any(|operation| operation.operation == OperationKind::Sync)
+    }
+
     /// Where the message goes: every endpoint it operates on or writes, each once, in order.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
@@ -149,6 +157,7 @@ impl Message {
     /// The written keys with their new versions, as causes for whoever acts on this message.
     pub fn as_causes(&self) -> Vec<ExternalDependency> {
         self.written_objects()
+            .filter(|w| !w.unwritten)
             .map(|w| ExternalDependency {
                 key: w.key.clone(),
                 generation: self.generation,
@@ -228,6 +237,7 @@ mod tests {
             version: 7,
             previous: Some(6),
             readers: Default::default(),
+            unwritten: false,
         };
         message.dependencies.as_mut().unwrap().write.push(order);
         let message = Message::decode(message.encode().unwrap().as_bytes()).unwrap();

@@ -15,6 +15,7 @@ pub use serde_json::Value as Json;
 use crate::attribute::id::id_of;
 use crate::attribute::{Attribute, CodecError, IdPart};
 use crate::backend::PromiscuousBackend;
+pub use crate::key::{KeyColumn, ReadKey, TextKey, WrittenKey};
 
 /// Passes code on where PostgreSQL is enabled.
 #[doc(hidden)]
@@ -86,6 +87,12 @@ pub fn json_from_wire<T: DeserializeOwned>(json: &Json) -> Result<T, CodecError>
 /// With the column, when it does not fit.
 pub fn id_part<C: Column, T: IdPart>(part: &str) -> Result<T, (&'static str, Unfit)> {
     T::from_id(part).map_err(|error| (C::NAME, Unfit::from(error)))
+}
+
+/// An id that has more or fewer parts than the key has columns.
+pub fn other_parts(columns: &[&'static str]) -> (&'static str, Unfit) {
+    let expected = format!("an id of {} parts, for {}", columns.len(), columns.join(", "));
+    (columns.first().copied().unwrap_or_default(), Unfit::Expected(expected))
 }
 
 /// An attribute that was never asked for.

@@ -83,7 +83,10 @@ impl<DB: PromiscuousBackend> CliApp for DieselApp<DB> {
         let (workers, app) = (config.workers, App::new(config.clone()).models(self.models.clone()));
         blocking(move || {
             let running = app.start(url.expose())?;
-            Ok(Connected { database: running.database(workers)?, publisher: running.publisher().cloned() })
+            let pool = running.core_pool(workers)?;
+            let publisher = running.publisher().cloned();
+            let rows = publisher.as_ref().map(|_| running.rows(pool.clone()));
+            Ok(Connected { database: running.database(pool)?, publisher, rows })
         })
         .await
     }

@@ -62,18 +62,30 @@ impl<DB: PromiscuousBackend> DieselDatabase<DB> {
         Self { pool, apply: Arc::new(apply) }
     }
 
-    /// Runs a statement of its own on a thread that may block. A caller that goes away does not stop it.
+    /// Runs a statement of its own.
     async fn run<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Pooled<DB>) -> diesel::QueryResult<R> + Send + 'static,
+        work: impl FnOnce(&mut Connection<DB>) -> diesel::QueryResult<R> + Send + 'static,
     ) -> Result<R, DatabaseError> {
-        let pool = self.pool.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let mut connection = pool.get().map_err(no_connection)?;
-            work(&mut connection).map_err(database_error)
-        });
-        done.await.unwrap_or_else(|_| Err(thread_ended()))
+        with_connection(&self.pool, move |connection| work(connection).map_err(database_error)).await
     }
+}
+
+/// Runs something with a connection of a pool on a thread that may block. A caller that goes away does not stop it.
+pub(crate) async fn with_connection<DB, R>(
+    pool: &Pool<Manager<DB>>,
+    work: impl FnOnce(&mut Connection<DB>) -> Result<R, DatabaseError> + Send + 'static,
+) -> Result<R, DatabaseError>
+where
+    DB: PromiscuousBackend,
+    R: Send + 'static,
+{
+    let pool = pool.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut connection = pool.get().map_err(no_connection)?;
+        work(&mut connection)
+    });
+    done.await.unwrap_or_else(|_| Err(thread_ended()))
 }
 
 #[async_trait]

@@ -100,6 +100,10 @@
 //! * `commit`: bump, outbox, COMMIT, in the protocol's order;
 //! * [`row`], [`publication`]: a row as an operation of an endpoint.
 //!
+//! Rows that are published again, as they are:
+//!
+//! * `rows`: reads them in the order of their primary keys; [`key`]: an id as values to find them by.
+//!
 //! From a message to a row:
 //!
 //! * [`applier`]: find, set, and insert, update or delete, with the model's callbacks around it;
@@ -148,6 +152,7 @@ mod derive_tests;
 pub mod error;
 #[cfg(any(feature = "mysql", feature = "async"))]
 mod kept;
+pub mod key;
 pub mod model;
 pub mod models;
 mod pool;
@@ -156,6 +161,7 @@ mod query;
 mod reads;
 mod recording;
 pub mod row;
+mod rows;
 mod running;
 mod sql;
 pub mod statement;

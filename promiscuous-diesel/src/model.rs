@@ -7,6 +7,7 @@ use promiscuous_core::key::Endpoint;
 use promiscuous_core::operation::Attributes;
 
 use crate::backend::PromiscuousBackend;
+use crate::key::KeyValues;
 use crate::row::RowValues;
 use crate::statement::{Table, Tables};
 
@@ -99,6 +100,12 @@ pub trait PublishOn<DB: PromiscuousBackend>: Publish {
     /// When a value is not what the field's type reads.
     fn read_id(row: &dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>;
 
+    /// The values of an id's parts, to find rows by, in key order.
+    ///
+    /// # Errors
+    /// When there are more or fewer parts than columns, or one is not what the column's field writes.
+    fn key_values(parts: &[String]) -> KeyValues<DB>;
+
     /// The published attributes, from the values of [`columns`](Self::columns).
     ///
     /// # Errors
@@ -133,6 +140,8 @@ pub struct PublishedModel<DB: PromiscuousBackend> {
     pub columns: Vec<String>,
     /// The encoded id, from the primary key's values in key order; none when one is NULL (an outer join).
     pub read_id: fn(&dyn RowValues<DB>) -> Result<Option<String>, UnreadableRow>,
+    /// The values of an id's parts, to find rows by, in key order.
+    pub key_values: fn(&[String]) -> KeyValues<DB>,
     /// The published attributes, from the values of `columns`.
     pub read_attributes: fn(&dyn RowValues<DB>) -> Result<Attributes, UnreadableRow>,
 }

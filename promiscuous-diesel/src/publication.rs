@@ -52,6 +52,7 @@ pub fn describe<DB: PromiscuousBackend, M: PublishOn<DB>>(app: &str) -> Result<P
         },
         columns: names(M::columns()),
         read_id: M::read_id,
+        key_values: M::key_values,
         read_attributes: M::read_attributes,
         name: declared.name,
     })

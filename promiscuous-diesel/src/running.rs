@@ -14,6 +14,7 @@ use promiscuous_core::health::Health;
 use promiscuous_core::links::Links;
 use promiscuous_core::publisher::Publisher;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
+use promiscuous_core::sync::PublishedRows;
 use promiscuous_core::unseen::unseen_writers;
 
 use crate::app::App;
@@ -23,6 +24,7 @@ use crate::connection::{Promiscuous, Wrapped};
 use crate::database::DieselDatabase;
 use crate::default;
 use crate::pool::{Manager, open};
+use crate::rows::DieselRows;
 
 /// Connections that a subscriber needs beside one for each worker: for loading what is known of keys, and for binding.
 const BESIDE_WORKERS: u32 = 4;
@@ -159,18 +161,25 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// Those of [`subscriber`](Self::subscriber).
     pub fn subscriber_with(&self, settings: SubscriberSettings) -> Result<Subscriber, Error> {
         let subscriptions = self.shared.app.models_of().subscribed()?.subscriptions().clone();
-        let database = self.database(settings.workers)?;
+        let database = self.database(self.core_pool(settings.workers)?)?;
         // Links of its own: they belong to the runtime that they are used on, and end with it.
         let Links { applied, broker, .. } = Links::new(self.config())?;
         Subscriber::new(settings, subscriptions, database, applied, broker)
     }
 
-    /// The app's database as a subscriber with so many workers sees it.
-    pub(crate) fn database(&self, workers: usize) -> Result<Arc<dyn Database>, Error> {
+    /// Connections for core, which are enough for so many workers.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database is away.
+    pub(crate) fn core_pool(&self, workers: usize) -> Result<Pool<Manager<DB>>, Error> {
+        let connections = u32::try_from(workers).unwrap_or(u32::MAX).saturating_add(BESIDE_WORKERS);
+        Ok(open(self.manager().set_up(), connections)?)
+    }
+
+    /// The app's database as a subscriber sees it.
+    pub(crate) fn database(&self, pool: Pool<Manager<DB>>) -> Result<Arc<dyn Database>, Error> {
         let models = self.shared.app.models_of().subscribed()?;
         let options = ApplyOptions::default().relaxed_schema(self.config().relaxed_schema);
-        let connections = u32::try_from(workers).unwrap_or(u32::MAX).saturating_add(BESIDE_WORKERS);
-        let pool = open(self.manager().set_up(), connections)?;
         let apply = move |connection: &mut _, operation: &_| models.apply(connection, operation, options);
         Ok(Arc::new(DieselDatabase::new(pool, apply)))
     }
@@ -192,6 +201,11 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// Whether the app was started on this URL.
     pub(crate) fn leads_to(&self, url: &SecretUrl) -> bool {
         self.shared.url == *url
+    }
+
+    /// The rows of what the app publishes.
+    pub(crate) fn rows(&self, pool: Pool<Manager<DB>>) -> Arc<dyn PublishedRows> {
+        Arc::new(DieselRows::new(pool, self.shared.capture.models.iter().map(Arc::clone)))
     }
 
     /// What all the app's connections have in common.

@@ -58,7 +58,9 @@ impl App for SeaApp {
         let promiscuous = Promiscuous::with_links(config.clone(), links.clone()).models(self.models.clone());
         let connection = promiscuous.wrap(db).await?;
         let database = promiscuous.database(&connection)?;
-        Ok(Connected { database, publisher: connection.publisher().cloned() })
+        let publisher = connection.publisher().cloned();
+        let rows = publisher.as_ref().map(|_| promiscuous.rows(&connection)).transpose()?;
+        Ok(Connected { database, publisher, rows })
     }
 
     async fn connect_plain(&self, url: &SecretUrl) -> Result<Arc<dyn Database>, Error> {

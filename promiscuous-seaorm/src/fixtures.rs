@@ -10,6 +10,7 @@ use sea_orm::{
 };
 
 use crate::model::{PublishedModel, PublishedModels};
+use crate::publication::{comparable_columns, key_of_id};
 
 pub mod cake {
     use sea_orm::entity::prelude::*;
@@ -157,6 +158,8 @@ where
         has_virtual_attributes: false,
         id_of_row: id_of_row::<E>,
         id_of_values: id,
+        key_columns: comparable_columns::<E>,
+        key_of_id: key_of_id::<E>,
         read_row: read_row::<E>,
         returning: returning::<E>,
         select_keys: select_keys::<E>,

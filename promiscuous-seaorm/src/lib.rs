@@ -83,6 +83,8 @@
 //! * `commit`: bump, outbox, COMMIT, in the protocol's order;
 //! * [`publication`]: a row as an operation of an endpoint.
 //!
+//! To publish rows again: `rows` reads them.
+//!
 //! From a message to a row:
 //!
 //! * [`applier`]: find, set, and `insert`, `update` or `delete`, so that hooks run;
@@ -119,6 +121,7 @@ pub mod publication;
 mod reads;
 mod recording;
 mod row;
+mod rows;
 mod statement;
 mod steady;
 mod stream;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use promiscuous_core::key::Endpoint;
 use promiscuous_core::operation::Attributes;
-use sea_orm::sea_query::{ReturningClause, SelectStatement, Value};
+use sea_orm::sea_query::{Expr, ReturningClause, SelectStatement, Value};
 use sea_orm::{DbBackend, DbErr, EntityTrait, IdenStatic, Iterable, QueryResult};
 
 use crate::codec::CodecError;
@@ -102,11 +102,16 @@ pub struct PublishedModel {
     pub id_of_row: fn(&QueryResult, &[String]) -> Result<Option<String>, DbErr>,
     /// The encoded id of primary key values, in key order; none when a value is NULL or has no id form.
     pub id_of_values: fn(&[Value]) -> Option<String>,
+    /// The primary key's columns, in key order, in the form in which rows are compared and put in order by them.
+    pub key_columns: fn(DbBackend) -> Vec<Expr>,
+    /// The values of an encoded id, in key order, to be compared with `key_columns`: bound, with the casts that SeaORM gives such values;
+    /// none when it is no id of this model.
+    pub key_of_id: fn(DbBackend, &str) -> Option<Vec<Expr>>,
     /// The encoded id and the published attributes of a row that has all of the entity's columns.
     pub read_row: fn(&QueryResult) -> Result<(String, Attributes), DbErr>,
     /// `RETURNING` all columns, with the casts that SeaORM's own decoding expects.
     pub returning: fn(DbBackend) -> ReturningClause,
-    /// `SELECT` the primary key's columns `FROM` the table, without a condition.
+    /// `SELECT` the primary key's columns `FROM` the table, with the casts that SeaORM's own decoding expects, without a condition.
     pub select_keys: fn() -> SelectStatement,
     /// `SELECT` all columns `FROM` the table, with the casts that SeaORM's own decoding expects, without a condition.
     pub select_rows: fn() -> SelectStatement,

@@ -9,6 +9,7 @@ use promiscuous_core::links::Links;
 use promiscuous_core::publisher::{Publisher, PublisherSettings};
 use promiscuous_core::schema::create_tables;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
+use promiscuous_core::sync::PublishedRows;
 use promiscuous_core::unseen::unseen_writers;
 use sea_orm::DatabaseConnection;
 
@@ -17,6 +18,7 @@ use crate::connection::PromiscuousConnection;
 use crate::database::SeaDatabase;
 use crate::model::PublishedModels;
 use crate::models::Models;
+use crate::rows::SeaRows;
 use promiscuous_core::capture::CaptureSettings;
 
 /// An app's replication: what it publishes and subscribes to, and the servers between.
@@ -189,6 +191,11 @@ impl Promiscuous {
     pub(crate) fn database(&self, db: &PromiscuousConnection) -> Result<Arc<dyn Database>, Error> {
         let options = ApplyOptions::default().relaxed_schema(self.config.relaxed_schema);
         Ok(Arc::new(SeaDatabase::new(db.clone(), self.models.subscribed()?, options)))
+    }
+
+    /// The rows of the published models, as core reads them to publish them again.
+    pub(crate) fn rows(&self, db: &PromiscuousConnection) -> Result<Arc<dyn PublishedRows>, Error> {
+        Ok(Arc::new(SeaRows::new(db.clone(), &self.models.published(&self.config.app)?)))
     }
 }
 

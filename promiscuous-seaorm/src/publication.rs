@@ -1,10 +1,12 @@
 //! From what an entity declares to what the connection needs to know of it.
 
 use promiscuous_core::error::Error;
-use promiscuous_core::key::{Endpoint, encode_id};
+use promiscuous_core::key::{Endpoint, decode_id, encode_id};
 use promiscuous_core::naming::endpoint_name;
 use promiscuous_core::operation::Attributes;
-use sea_orm::sea_query::{IntoColumnRef, IntoValueTuple, Query, ReturningClause, SelectStatement};
+use sea_orm::sea_query::{
+    Alias, ColumnType, Expr, ExprTrait, IntoValueTuple, Query, ReturningClause, SelectStatement,
+};
 use sea_orm::{
     ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, ModelTrait,
     PrimaryKeyToColumn, PrimaryKeyTrait, QueryResult, QueryTrait, TryGetError, TryGetableMany, Value,
@@ -39,6 +41,8 @@ pub fn describe<E: Publish>(app: &str) -> Result<PublishedModel, Error> {
         has_virtual_attributes: !declared.virtual_attributes.is_empty(),
         id_of_row: id_of_row::<E>,
         id_of_values: id_of_values::<E>,
+        key_columns: comparable_columns::<E>,
+        key_of_id: key_of_id::<E>,
         read_row: read_row::<E>,
         returning: returning::<E>,
         select_keys: select_keys::<E>,
@@ -125,6 +129,39 @@ fn read_row<E: Publish>(row: &QueryResult) -> Result<(String, Attributes), DbErr
     Ok((id, attributes))
 }
 
+/// Qualified, because in ORDER BY a bare name is that of a result column, which may be the text of what it is in the table.
+pub(crate) fn comparable_columns<E: EntityTrait>(backend: DbBackend) -> Vec<Expr> {
+    let comparable = |column: E::Column| {
+        let qualified = Expr::col(column.as_column_ref());
+        match column.def().get_column_type() {
+            // MySQL puts enums in the order of their declaration, but compares them with a value as text.
+            ColumnType::Enum { .. } if backend == DbBackend::MySql => qualified.cast_as("CHAR"),
+            _ => qualified,
+        }
+    };
+    key_columns::<E>().map(comparable).collect()
+}
+
+pub(crate) fn key_of_id<E: EntityTrait>(backend: DbBackend, id: &str) -> Option<Vec<Expr>> {
+    let parts = decode_id(id)?;
+    let columns: Vec<E::Column> = key_columns::<E>().collect();
+    if columns.len() != parts.len() {
+        return None;
+    }
+    let bound = |(&column, part): (&E::Column, &String)| {
+        let value = id_value(part, &E::Model::get_value_type(column)).ok()?;
+        let value = column.save_as(Expr::val(value));
+        Some(match (column.def().get_column_type(), &value) {
+            // PostgreSQL compares a `char(n)` with text without the spaces at its end, and past its index.
+            (ColumnType::Char(_), Expr::Value(_)) if backend == DbBackend::Postgres => {
+                value.cast_as("bpchar")
+            }
+            _ => value,
+        })
+    };
+    columns.iter().zip(&parts).map(bound).collect()
+}
+
 /// The id of a row's primary key values.
 fn encoded(values: impl IntoIterator<Item = Value>) -> Option<String> {
     let parts = values.into_iter().map(|value| id_text(&value)).collect::<Option<Vec<_>>>()?;
@@ -140,7 +177,8 @@ fn select_keys<E: EntityTrait>() -> SelectStatement {
     let mut select = Query::select();
     select.from(E::default().table_ref());
     for column in key_columns::<E>() {
-        select.column(column.as_column_ref().into_column_ref());
+        // As SeaORM selects it: the driver may know no other form of what the column holds.
+        select.expr_as(column.select_as(Expr::col(column.as_column_ref())), Alias::new(column.as_str()));
     }
     select
 }

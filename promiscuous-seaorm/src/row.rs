@@ -41,7 +41,7 @@ pub(crate) async fn lock_keys(
 ///
 /// PostgreSQL's driver keeps prepared statements by their text, with the types of the first values. Two of the user's statements
 /// differ in their text; what we ask about their rows need not. So the text tells the types.
-fn typed(select: &SelectStatement, inner: &impl ConnectionTrait) -> Statement {
+pub(crate) fn typed(select: &SelectStatement, inner: &impl ConnectionTrait) -> Statement {
     let mut statement = inner.get_database_backend().build(select);
     if inner.get_database_backend() == DbBackend::Postgres {
         let values = statement.values.iter().flat_map(|values| &values.0);

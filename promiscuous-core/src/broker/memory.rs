@@ -176,17 +176,26 @@ impl State {
         self.count
     }
 
-    fn route(&mut self, publication: &Publication) {
+    fn route(&mut self, publication: &Publication) -> Result<(), BrokerError> {
         let keys: Vec<String> = publication.endpoints.iter().map(Endpoint::routing_key).collect();
+        let only = publication.only_to.as_deref().map(|app| Queue::of(app).name());
+        if let Some(only) = only.as_ref().filter(|only| !self.queues.contains_key(*only)) {
+            return Err(undeclared(only));
+        }
+        let wants = |name: &String, patterns: &[String]| match &only {
+            Some(only) => only == name,
+            None => patterns.iter().any(|pattern| keys.iter().any(|key| matches(pattern, key))),
+        };
         for _ in 0..=usize::from(self.duplicate) {
             let place = self.next_count();
             let queued = Queued { place, body: publication.body.clone(), redelivered: false };
-            for queue in self.queues.values_mut() {
-                if queue.bindings.iter().any(|pattern| keys.iter().any(|key| matches(pattern, key))) {
+            for (name, queue) in &mut self.queues {
+                if wants(name, &queue.bindings) {
                     queue.ready.push_back(queued.clone());
                 }
             }
         }
+        Ok(())
     }
 
     /// The next message for a consumer, if there is one and its prefetch admits it.
@@ -263,8 +272,7 @@ impl Broker for MemoryBroker {
             let publish = |publication: &Publication| {
                 state.check_reachable()?;
                 super::check_size("memory", publication)?;
-                state.route(publication);
-                Ok(())
+                state.route(publication)
             };
             publications.iter().map(publish).collect()
         };

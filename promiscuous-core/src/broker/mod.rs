@@ -49,6 +49,8 @@ pub struct Publication {
     pub timestamp: u64,
     /// Where it goes: the first becomes the routing key, the others the `CC` header. Never empty.
     pub endpoints: Vec<Endpoint>,
+    /// The only app that gets it; none is every app that is bound to an endpoint.
+    pub only_to: Option<String>,
     /// The encoded message.
     pub body: Bytes,
     /// The W3C trace context, if the writer was traced.
@@ -67,6 +69,11 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The queue of an app, to look at.
+    pub fn of(app: &str) -> Self {
+        Self { app: app.to_owned(), bindings: Vec::new(), kind: QueueKind::default() }
+    }
+
     /// `<app>.promiscuous`.
     pub fn name(&self) -> String {
         format!("{}.promiscuous", self.app)
@@ -197,7 +204,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn claim(&self, app: &str, endpoints: &[Endpoint]) -> Result<(), BrokerError>;
 
     /// Publishes all of them, pipelined, and answers for each, in order, once its confirm has come (or the connection was lost).
-    /// A publication that no queue is bound to is confirmed: nobody wants it yet.
+    /// A publication that no queue is bound to is confirmed: nobody wants it yet. One that only goes to an app which has no queue is refused.
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), BrokerError>>;
 
     /// Declares a queue, its bindings and its dead letters; bindings that it has beyond those are removed by nobody here.

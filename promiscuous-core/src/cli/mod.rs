@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
-//! * `migrate`, `subscribe`, `recover`: what an app needs done
+//! * `migrate`, `subscribe`, `publish`, `recover`: what an app needs done
 //! * `status`, `blocked`, `dead`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
@@ -18,11 +18,13 @@ use crate::error::{Error, chain};
 use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::registry::Subscriptions;
+use crate::sync::PublishedRows;
 
 mod blocked;
 mod dead;
 mod doctor;
 mod migrate;
+mod publish;
 mod recover;
 mod signals;
 mod status;
@@ -71,6 +73,8 @@ pub struct Connected {
     pub database: Arc<dyn Database>,
     /// The app's publisher, where it publishes anything.
     pub publisher: Option<Publisher>,
+    /// The rows of what it publishes, where it publishes anything.
+    pub rows: Option<Arc<dyn PublishedRows>>,
 }
 
 #[derive(Parser)]
@@ -118,6 +122,8 @@ enum LogFormat {
 enum Command {
     /// Keep this app's database up to date with what it subscribes to.
     Subscribe(subscribe::Options),
+    /// Send rows again, as they are now.
+    Publish(publish::Options),
     /// Create the promiscuous tables in this app's database.
     Migrate(migrate::Options),
     /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
@@ -152,6 +158,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Subscribe(options) => {
             let config = options.settings(flags).or(Settings::load()?).resolve()?;
             subscribe::run(app, config).await
+        }
+        Command::Publish(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            publish::run(app, options, config).await
         }
         Command::Migrate(options) => {
             let settings = flags.or(Settings::load()?);

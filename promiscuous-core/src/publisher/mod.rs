@@ -32,6 +32,7 @@ use crate::operation::{Operation, coalesce};
 use crate::registry::{check_published, check_total_order};
 use crate::version_store::{Bump, StoreError, VersionStore};
 
+mod again;
 mod announcing;
 pub(crate) mod generation;
 pub(crate) mod outbox;

@@ -55,6 +55,7 @@ impl Committed {
                 app: message.app.clone(),
                 timestamp: message.timestamp,
                 endpoints: message.endpoints(),
+                only_to: None,
                 body,
                 traceparent: None,
             },

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::versions::{self, Write};
+use super::versions::{self, Content, Write};
 use crate::context::Context;
 use crate::database::{ApplyError, Database, DatabaseError, Transaction};
 use crate::dependency::{ExternalDependency, Version};
 use crate::message::Message;
+use crate::operation::OperationKind;
 use crate::registry::Subscriptions;
+use crate::version_store::NOTHING;
 
 /// Why a batch was rolled back.
 #[derive(Debug, thiserror::Error)]
@@ -94,8 +96,13 @@ fn subscribed_writes<'m>(subscriptions: &Subscriptions, messages: &'m [Arc<Messa
             if subscriptions.wants_key(&write.key) {
                 let version = Version::new(message.generation, write.version);
                 // The first keys are those of the operations; further ones are only consumed.
-                let has_content = place < message.operations.len();
-                writes.push(Write { key: &write.key, version, has_content });
+                let content = match message.operations.get(place).map(|operation| operation.operation) {
+                    None => Content::Nothing,
+                    Some(OperationKind::Sync) => Content::Sync,
+                    Some(_) => Content::Change,
+                };
+                let consumed = if write.unwritten { NOTHING } else { version };
+                writes.push(Write { key: &write.key, version, consumed, content });
             }
         }
     }

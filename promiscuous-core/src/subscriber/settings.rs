@@ -33,7 +33,7 @@ pub struct SubscriberSettings {
     pub queue_kind: QueueKind,
     /// How far the clocks of this database's machine and the publishers' Redis may be apart: 2 s.
     pub clock_skew: Duration,
-    /// Messages per database transaction at the most: 100.
+    /// Operations per database transaction, but for a message that has more: 100.
     pub batch: usize,
     /// How often a message is tried before it goes to the dead letters: 25, which takes some 16 minutes.
     pub max_attempts: u32,

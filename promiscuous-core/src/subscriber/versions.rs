@@ -28,10 +28,23 @@ const CHUNK: usize = 1_000;
 pub(crate) struct Write<'m> {
     /// Whose.
     pub(crate) key: &'m Key,
-    /// What others wait for.
+    /// The newest from now on, if it is news.
     pub(crate) version: Version,
-    /// Whether an operation comes with it. A dummy has none.
-    pub(crate) has_content: bool,
+    /// What others wait for from now on; [`NOTHING`] where nobody can wait for the version, because nothing was written with it.
+    pub(crate) consumed: Version,
+    /// What comes with it.
+    pub(crate) content: Content,
+}
+
+/// What comes with a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Nothing: a dummy.
+    Nothing,
+    /// The operation that made the version. It is news where the version is.
+    Change,
+    /// The object at that version, sent again. It is news unless something newer was applied.
+    Sync,
 }
 
 /// What a row says.
@@ -49,8 +62,12 @@ impl Versions {
 
     /// Takes a write in, and answers whether its operation is news.
     fn advance(&mut self, write: &Write<'_>) -> bool {
-        let newer = write.has_content && self.content < write.version;
-        self.consumed = self.consumed.max(write.version);
+        let newer = match write.content {
+            Content::Nothing => false,
+            Content::Change => self.content < write.version,
+            Content::Sync => self.content <= write.version,
+        };
+        self.consumed = self.consumed.max(write.consumed);
         if newer {
             self.content = write.version;
         }
@@ -89,11 +106,14 @@ pub(crate) async fn advance(
 ) -> Result<Vec<bool>, DatabaseError> {
     // Sorted, so that workers that advance the same keys lock them in the same order.
     let keys: BTreeSet<&Key> = writes.iter().map(|write| write.key).collect();
-    let is_simple = keys.len() == writes.len() && writes.iter().all(|write| write.has_content);
+    let content = writes.first().map_or(Content::Nothing, |write| write.content);
+    let is_simple = keys.len() == writes.len()
+        && content != Content::Nothing
+        && writes.iter().all(|write| write.content == content);
     if is_simple && dialect != Dialect::Mysql {
         let mut sorted: Vec<&Write<'_>> = writes.iter().collect();
         sorted.sort_unstable_by_key(|write| write.key);
-        let newer = upsert_returning(transaction, dialect, &sorted).await?;
+        let newer = upsert_returning(transaction, dialect, content, &sorted).await?;
         return Ok(writes.iter().map(|write| newer.contains(write.key)).collect());
     }
     let keys: Vec<&Key> = keys.into_iter().collect();
@@ -109,37 +129,54 @@ pub(crate) async fn advance(
     Ok(newer)
 }
 
-/// One statement where the database tells which rows it advanced. Every write has an operation.
+/// One statement where the database tells which rows it advanced. Every write has the same kind of content.
 async fn upsert_returning(
     transaction: &mut dyn Transaction,
     dialect: Dialect,
+    content: Content,
     writes: &[&Write<'_>],
 ) -> Result<HashSet<Key>, DatabaseError> {
     let mut newer = HashSet::new();
     for chunk in writes.chunks(CHUNK) {
         let rows = chunk.iter().map(|write| {
-            let Write { key, version, .. } = **write;
-            (key, Versions { consumed: version, content: version })
+            let Write { key, version, consumed, .. } = **write;
+            (key, Versions { consumed, content: version })
         });
         let mut sql = insert(dialect, rows);
-        // An operation that is news may be older than what a dummy has consumed.
+        // An operation that is news may be older than what a dummy has consumed; and one that is not may be newer, where a sync has brought
+        // a version that nobody waits for.
+        sql.push(KEEP_THE_NEWEST);
+        sql.push(" WHERE (promiscuous_versions.content_generation, promiscuous_versions.content_version) ");
+        sql.push(if content == Content::Sync { "<=" } else { "<" });
         sql.push(
-            " ON CONFLICT (object) DO UPDATE SET \
-             generation = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
-             < (excluded.generation, excluded.version) THEN excluded.generation ELSE promiscuous_versions.generation END, \
-             version = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
-             < (excluded.generation, excluded.version) THEN excluded.version ELSE promiscuous_versions.version END, \
-             content_generation = excluded.content_generation, content_version = excluded.content_version \
-             WHERE (promiscuous_versions.content_generation, promiscuous_versions.content_version) \
-             < (excluded.content_generation, excluded.content_version) \
-             RETURNING object",
+            " (excluded.content_generation, excluded.content_version) \
+             OR (promiscuous_versions.generation, promiscuous_versions.version) < (excluded.generation, excluded.version) \
+             RETURNING object, content_generation, content_version",
         );
-        for row in transaction.query(sql, &[SqlType::Text]).await? {
-            newer.insert(read_key(row.first())?);
+        let versions: HashMap<&Key, Version> = chunk.iter().map(|write| (write.key, write.version)).collect();
+        for row in transaction.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await? {
+            let (key, content) = read_row(row)?;
+            // Its own operation is the newest one now. It was not before: what makes a version is consumed with it.
+            if versions.get(&key) == Some(&content) {
+                newer.insert(key);
+            }
         }
     }
     Ok(newer)
 }
+
+/// Of each of the two versions the newer one.
+const KEEP_THE_NEWEST: &str = " ON CONFLICT (object) DO UPDATE SET \
+    generation = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
+    < (excluded.generation, excluded.version) THEN excluded.generation ELSE promiscuous_versions.generation END, \
+    version = CASE WHEN (promiscuous_versions.generation, promiscuous_versions.version) \
+    < (excluded.generation, excluded.version) THEN excluded.version ELSE promiscuous_versions.version END, \
+    content_generation = CASE WHEN (promiscuous_versions.content_generation, promiscuous_versions.content_version) \
+    < (excluded.content_generation, excluded.content_version) THEN excluded.content_generation \
+    ELSE promiscuous_versions.content_generation END, \
+    content_version = CASE WHEN (promiscuous_versions.content_generation, promiscuous_versions.content_version) \
+    < (excluded.content_generation, excluded.content_version) THEN excluded.content_version \
+    ELSE promiscuous_versions.content_version END";
 
 /// Makes sure that every key has a row, locks them all, and answers with what they say.
 async fn lock(

@@ -69,6 +69,8 @@ struct Chain {
     version: u64,
     /// How many messages of each endpoint have read that version.
     readers: BTreeMap<Endpoint, u64>,
+    /// Whether no message brings that version, because a sync has begun the chain.
+    unwritten: bool,
 }
 
 struct Intent {
@@ -143,7 +145,8 @@ impl State {
 
     /// Reads a key: none when it has no version, or one of an older generation.
     fn read(&mut self, key: &Key, bump: &Bump) -> Option<ReadDependency> {
-        let chain = self.chains.get_mut(key).filter(|chain| chain.generation >= bump.generation)?;
+        let written = |chain: &&mut Chain| chain.generation >= bump.generation && !chain.unwritten;
+        let chain = self.chains.get_mut(key).filter(written)?;
         let mut ordinals = BTreeMap::new();
         for endpoint in &bump.endpoints {
             let count = chain.readers.entry(endpoint.clone()).or_default();
@@ -156,11 +159,23 @@ impl State {
     /// Gives a key its next version.
     fn write(&mut self, key: &Key, generation: u64) -> WriteDependency {
         let current = self.chains.remove(key).filter(|chain| chain.generation >= generation);
-        let previous = current.as_ref().map(|chain| chain.version);
-        let version = now().max(previous.map_or(0, |previous| previous + 1));
-        self.chains.insert(key.clone(), Chain { generation, version, readers: BTreeMap::new() });
-        let readers = current.map(|chain| chain.readers).unwrap_or_default();
-        WriteDependency { key: key.clone(), version, previous, readers }
+        let version = now().max(current.as_ref().map_or(0, |chain| chain.version + 1));
+        let chain = Chain { generation, version, readers: BTreeMap::new(), unwritten: false };
+        self.chains.insert(key.clone(), chain);
+        let before = current.filter(|chain| !chain.unwritten);
+        let previous = before.as_ref().map(|chain| chain.version);
+        let readers = before.map(|chain| chain.readers).unwrap_or_default();
+        WriteDependency { key: key.clone(), version, previous, readers, unwritten: false }
+    }
+
+    /// The chain of a key, begun where there is none.
+    fn chain(&mut self, key: &Key, generation: u64) -> &Chain {
+        let begun = || Chain { generation, version: now(), readers: BTreeMap::new(), unwritten: true };
+        let chain = self.chains.entry(key.clone()).or_insert_with(begun);
+        if chain.generation < generation {
+            *chain = begun();
+        }
+        chain
     }
 
     /// Records a written version on the subscriber's side; true when it was news.
@@ -321,12 +336,9 @@ impl VersionStore for MemoryStore {
         state.check_generation(generation)?;
         let mut versions = Vec::with_capacity(keys.len());
         for key in keys {
-            let known = state.chains.get(key).filter(|chain| chain.generation >= generation);
-            let version = match known.map(|chain| chain.version) {
-                Some(version) => version,
-                None => state.write(key, generation).version,
-            };
-            versions.push(KeyVersion { version, locked: state.locks.contains_key(key) });
+            let locked = state.locks.contains_key(key);
+            let Chain { version, unwritten, .. } = *state.chain(key, generation);
+            versions.push(KeyVersion { version, locked, unwritten });
         }
         Ok(versions)
     }

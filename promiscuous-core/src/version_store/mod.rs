@@ -178,7 +178,8 @@ pub trait VersionStore: Send + Sync + 'static {
     /// Takes or renews a lease for background work that one process at a time should do; true when held.
     async fn lease(&self, name: &str, owner: Uuid, for_how_long: Duration) -> Result<bool, StoreError>;
 
-    /// The current versions of keys and whether each is locked, in order; keys without one get a new chain (section 8).
+    /// The current versions of keys and whether each is locked, in order; keys without one get a new chain (section 8). As no message brings
+    /// that first version, it is nobody's `previous` and nobody's cause: only later versions are larger.
     async fn versions_of(&self, generation: u64, keys: &[Key]) -> Result<Vec<KeyVersion>, StoreError>;
 }
 
@@ -189,6 +190,9 @@ pub struct KeyVersion {
     pub version: u64,
     /// Whether a write is in flight.
     pub locked: bool,
+    /// Whether nothing was written with a version of this generation: the version was made for a sync, and no message brings it. Then a
+    /// write of an older generation may be in flight, of which the store knows nothing any more.
+    pub unwritten: bool,
 }
 
 /// What a subscriber knows of one key.

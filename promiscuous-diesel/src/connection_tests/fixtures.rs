@@ -159,6 +159,8 @@ pub(crate) fn model<DB: PromiscuousBackend>(
         },
         columns: owned(columns),
         read_id,
+        // Nothing is published again here.
+        key_values: |_| Ok(Vec::new()),
         read_attributes,
     }
 }

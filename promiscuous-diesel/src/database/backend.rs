@@ -34,6 +34,11 @@ pub trait DatabaseBackend: Backend {
     /// # Errors
     /// When the column is of another type.
     fn read(value: Self::RawValue<'_>, column: SqlType) -> deserialize::Result<SqlValue>;
+
+    /// Whether a column is ordered otherwise than its values are compared, so that rows cannot be gone through by it.
+    fn is_ordered_otherwise(_: &Self::RawValue<'_>) -> bool {
+        false
+    }
 }
 
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
@@ -87,6 +92,12 @@ impl DatabaseBackend for diesel::mysql::Mysql {
             "ssl_ca" | "ssl_cert" | "ssl_key" => true,
             _ => false,
         })
+    }
+
+    // In the order of their declaration, and compared as text.
+    fn is_ordered_otherwise(value: &diesel::mysql::MysqlValue<'_>) -> bool {
+        use diesel::mysql::MysqlType;
+        matches!(value.value_type(), MysqlType::Enum | MysqlType::Set)
     }
 
     read!();

@@ -4,7 +4,7 @@ mod endings;
 mod interruptions;
 mod reads;
 mod relay;
-mod servers;
+pub(crate) mod servers;
 mod transactions;
 mod writes;
 

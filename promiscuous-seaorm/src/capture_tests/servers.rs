@@ -21,14 +21,14 @@ async fn served(variable: &str) -> Option<Bakery> {
 }
 
 /// A pool that fails the test, when it does not recover, before the runner loses its patience.
-pub(super) async fn pool(url: &str, connections: u32) -> DatabaseConnection {
+pub(crate) async fn pool(url: &str, connections: u32) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections).sqlx_logging(false).acquire_timeout(Duration::from_secs(60));
     Database::connect(options).await.unwrap()
 }
 
 /// The address of a new database on the server, if there is one.
-pub(super) async fn database(variable: &str) -> Option<String> {
+pub(crate) async fn database(variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok()?;
     let name = format!("capture_{}", uuid::Uuid::now_v7().simple());
     let server = Database::connect(&url).await.unwrap();

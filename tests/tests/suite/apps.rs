@@ -116,6 +116,17 @@ impl Publishing {
     }
 }
 
+/// Deletes all keys of an app on the shared Redis, as one that is wiped would lose them; answers with how many there were.
+pub async fn forget(app: &str) -> usize {
+    let client = redis::Client::open(servers::redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let script = "local keys = redis.call('KEYS', ARGV[1]) \
+                  for _, key in ipairs(keys) do redis.call('DEL', key) end return #keys";
+    let pattern = format!("promiscuous:{{{app}}}:*");
+    let mut forget = redis::cmd("EVAL");
+    forget.arg(script).arg(0).arg(pattern).query_async(&mut connection).await.unwrap()
+}
+
 /// An app that subscribes to some of it.
 pub struct Subscribing {
     pub stack: Stack,

@@ -15,7 +15,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::apps::{Publishing, SOON, Subscribing};
+use crate::apps::{Publishing, SOON, Subscribing, forget};
 
 /// Makes a test of each scenario for each adapter.
 macro_rules! over_adapters {
@@ -112,6 +112,7 @@ impl<'a> Forger<'a> {
             timestamp: 1,
             endpoints: vec![Endpoint::parse(&endpoint).unwrap()],
             body: Bytes::from(body.to_string()),
+            only_to: None,
             traceparent: None,
         };
         for published in self.broker.publish(vec![publication]).await {
@@ -464,17 +465,6 @@ mod faults {
         // And nothing is held up afterwards.
         shop.write(increment(1)).await.unwrap();
         subscribing.counted_within(Duration::from_secs(5), 1, written[0] + 1).await;
-    }
-
-    /// Deletes all of an app's keys, as a wiped Redis would lose them.
-    async fn forget(app: &str) -> usize {
-        let client = redis::Client::open(servers::redis_url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let script = "local keys = redis.call('KEYS', ARGV[1]) \
-                      for _, key in ipairs(keys) do redis.call('DEL', key) end return #keys";
-        let pattern = format!("promiscuous:{{{app}}}:*");
-        let mut forget = redis::cmd("EVAL");
-        forget.arg(script).arg(0).arg(pattern).query_async(&mut connection).await.unwrap()
     }
 
     async fn a_redis_that_is_killed_and_comes_back_empty_loses_no_write(stack: Stack) {

@@ -19,6 +19,7 @@ mod parking;
 mod permissions;
 mod replica;
 mod secrets;
+mod syncs;
 mod tls;
 mod unseen;
 mod version_stores;

@@ -128,6 +128,7 @@ pub fn publication(body: &[u8]) -> Publication {
         timestamp: message.timestamp,
         endpoints: message.endpoints(),
         body: Bytes::copy_from_slice(body),
+        only_to: None,
         traceparent: None,
     }
 }

@@ -47,6 +47,7 @@ fn publication(to: &str) -> Publication {
         timestamp: 1,
         endpoints: vec![endpoint(to)],
         body: bytes::Bytes::from_static(b"no message"),
+        only_to: None,
         traceparent: None,
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::topology::{declare_exchange, text};
 use super::{RabbitMq, broker_error, short};
-use crate::broker::{BrokerError, EXCHANGE, Publication, check_size};
+use crate::broker::{BrokerError, EXCHANGE, Publication, Queue, check_size};
 
 /// How long sending and confirming may take, the whole batch together. A broker that is short of memory or disk
 /// blocks publishers: then the messages stay in the outbox, and are published again.
@@ -68,28 +68,42 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
     let at = broker.at();
     let id = publication.id;
     let lost = |error: lapin::Error| Failure::Channel(broker_error(at, &error));
-    let (routing_key, properties) = address(at, &publication).map_err(Failure::Message)?;
-    // Neither mandatory nor immediate: a message that nobody wants yet is confirmed and forgotten.
-    let options = BasicPublishOptions::default();
-    let sent = channel.basic_publish(EXCHANGE.into(), routing_key, options, &publication.body, properties);
+    let Address { exchange, routing_key, properties } =
+        address(at, &publication).map_err(Failure::Message)?;
+    // A message that nobody wants yet is confirmed and forgotten; one for a certain app is not.
+    let mandatory = publication.only_to.is_some();
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+    let sent = channel.basic_publish(exchange, routing_key, options, &publication.body, properties);
     let confirm = sent.await.map_err(lost)?;
     fail::fail_point!("before_confirm");
     match confirm.await.map_err(lost)? {
-        Confirmation::Ack(_) => Ok(()),
+        Confirmation::Ack(Some(_)) => {
+            let app = publication.only_to.as_deref().unwrap_or_default();
+            let reason = format!("there is no queue {}", Queue::of(app).name());
+            Err(Failure::Message(BrokerError::Refused { at: at.to_owned(), reason }))
+        }
+        Confirmation::Ack(None) => Ok(()),
         Confirmation::Nack(_) => Err(Failure::Message(BrokerError::Nacked { id })),
         Confirmation::NotRequested => Err(Failure::Channel(broker.link().lost(&"it is not in confirm mode"))),
     }
 }
 
-/// The routing key and everything else that the envelope says.
-fn address(at: &str, publication: &Publication) -> Result<(ShortString, BasicProperties), BrokerError> {
+/// What the envelope says.
+struct Address {
+    exchange: ShortString,
+    routing_key: ShortString,
+    properties: BasicProperties,
+}
+
+fn address(at: &str, publication: &Publication) -> Result<Address, BrokerError> {
     let refused = |reason: String| BrokerError::Refused { at: at.to_owned(), reason };
     let Some((first, others)) = publication.endpoints.split_first() else {
         return Err(refused(format!("the message {} has no endpoint to go to", publication.id)));
     };
     check_size(at, publication)?;
     let mut headers = FieldTable::default();
-    if !others.is_empty() {
+    let only = publication.only_to.as_deref().map(Queue::of);
+    if !others.is_empty() && only.is_none() {
         let others: Vec<_> = others.iter().map(|endpoint| text(endpoint.routing_key())).collect();
         headers.insert("CC".into(), FieldArray::from(others).into());
     }
@@ -104,7 +118,12 @@ fn address(at: &str, publication: &Publication) -> Result<(ShortString, BasicPro
         // AMQP counts in seconds.
         .with_timestamp(publication.timestamp / 1_000)
         .with_headers(headers);
-    Ok((short(at, first.routing_key())?, properties))
+    // An app's own exchange leads to its queue by the queue's name.
+    let (exchange, routing_key) = match only {
+        Some(queue) => (short(at, queue.exchange())?, short(at, queue.name())?),
+        None => (EXCHANGE.into(), short(at, first.routing_key())?),
+    };
+    Ok(Address { exchange, routing_key, properties })
 }
 
 /// The channel to publish on, in confirm mode; opened if there is none or it was closed.

@@ -14,8 +14,8 @@ pub(super) trait Known {
 
 /// Recording what a message changes.
 pub(super) trait Advancing {
-    /// A version was applied; whether that told anything new.
-    fn write(&mut self, key: &Key, version: Version) -> bool;
+    /// A version was applied, whose readers may be unknown; whether that told anything new.
+    fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool;
     /// A reader of a version was applied; whether that told anything new.
     fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool;
 }
@@ -139,9 +139,9 @@ impl Known for Keys {
 }
 
 impl Advancing for Keys {
-    fn write(&mut self, key: &Key, version: Version) -> bool {
+    fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool {
         match self.known.get_mut(key) {
-            Some(KeyState { applied: Some(applied), .. }) => write(applied, version),
+            Some(KeyState { applied: Some(applied), .. }) => write(applied, version, readers_unknown),
             // Applied without having waited for anything: who has read it, nobody knows.
             Some(state) => {
                 state.applied = Some(Applied { version: Some(version), readers: None });
@@ -202,13 +202,13 @@ impl On<'_> {
 }
 
 impl Advancing for On<'_> {
-    fn write(&mut self, key: &Key, version: Version) -> bool {
+    fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool {
         if self.keys.get(key).is_none() && !self.overlay.changed.contains_key(key) {
             let applied = Applied { version: Some(version), readers: None };
             self.overlay.changed.insert(key.clone(), applied);
             return true;
         }
-        write(self.entry(key), version)
+        write(self.entry(key), version, readers_unknown)
     }
 
     fn read(&mut self, key: &Key, version: Version, ordinals: &BTreeMap<Endpoint, u64>) -> bool {
@@ -219,11 +219,11 @@ impl Advancing for On<'_> {
     }
 }
 
-fn write(applied: &mut Applied, version: Version) -> bool {
+fn write(applied: &mut Applied, version: Version, readers_unknown: bool) -> bool {
     let newer = applied.version.is_none_or(|own| own < version);
     if newer {
         applied.version = Some(version);
-        applied.readers = Some(BTreeMap::new());
+        applied.readers = (!readers_unknown).then(BTreeMap::new);
     }
     newer
 }

@@ -179,16 +179,16 @@ impl Scheduler {
         }
     }
 
-    /// Messages that may be applied now, in this order, in one transaction; at most `limit`, of which at most
-    /// `independent` are ready by themselves: the others follow from those before them in the batch.
+    /// Messages that may be applied now, in this order, in one transaction: until they have `limit` operations, and of messages at most
+    /// `independent` that are ready by themselves; the others follow from those before them in the batch.
     pub fn next_batch(&mut self, independent: usize, limit: usize) -> Vec<Sequence> {
-        let mut batch = Vec::new();
+        let (mut batch, mut operations) = (Vec::new(), 0);
         let mut overlay = Overlay::default();
         for _ in 0..independent {
             let Some(first) = self.pop_ready() else { break };
             let mut follow = VecDeque::from([first]);
             while let Some(sequence) = follow.pop_front() {
-                if batch.len() >= limit {
+                if operations >= limit {
                     // Not taken after all: it is found again once its causes are applied.
                     continue;
                 }
@@ -205,10 +205,11 @@ impl Scheduler {
                 entry.state = State::InFlight;
                 batch.push(sequence);
                 let message = Arc::clone(&entry.message);
+                operations += message.operations.len().max(1);
                 let touched = self.policy.advance(&message, &mut overlay.on(&self.keys));
                 follow.extend(self.followers(&touched, &overlay));
             }
-            if batch.len() >= limit {
+            if operations >= limit {
                 break;
             }
         }

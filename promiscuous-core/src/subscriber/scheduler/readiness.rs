@@ -68,8 +68,12 @@ impl Policy {
         self.source(endpoint).filter(|source| source.consistency.is_ordered())
     }
 
-    /// Whether a message waits for anything at all: one that writes weak endpoints only does not, and neither does one without versions.
+    /// Whether a message waits for anything at all: one that writes weak endpoints only does not, and neither does one without versions, or one
+    /// that brings objects as they are.
     pub(super) fn is_ordered(&self, message: &Message) -> bool {
+        if message.is_sync() {
+            return false;
+        }
         let mut written = message.dependencies.iter().flat_map(|d| &d.write);
         written.any(|write| self.ordered(write.key.endpoint_str()).is_some())
     }
@@ -183,8 +187,8 @@ impl Policy {
                 changed.push(read.key.clone());
             }
         }
-        for write in dependencies.write.iter().filter(|w| self.subscribes(&w.key)) {
-            if into.write(&write.key, Version::new(generation, write.version)) {
+        for write in dependencies.write.iter().filter(|w| self.subscribes(&w.key) && !w.unwritten) {
+            if into.write(&write.key, Version::new(generation, write.version), message.is_sync()) {
                 changed.push(write.key.clone());
             }
         }
@@ -195,10 +199,13 @@ impl Policy {
     pub(crate) fn advance_of(&self, message: &Message) -> crate::version_store::Advance {
         let dependencies = message.dependencies.iter();
         let generation = message.generation;
-        let mut advance =
-            crate::version_store::Advance { writes: Vec::new(), reads: Vec::new(), readers_unknown: false };
+        let mut advance = crate::version_store::Advance {
+            writes: Vec::new(),
+            reads: Vec::new(),
+            readers_unknown: message.is_sync(),
+        };
         for part in dependencies {
-            let writes = part.write.iter().filter(|w| self.subscribes(&w.key));
+            let writes = part.write.iter().filter(|w| self.subscribes(&w.key) && !w.unwritten);
             advance.writes = writes.map(|w| (w.key.clone(), Version::new(generation, w.version))).collect();
             let reads = part.read.iter().filter(|r| self.subscribes(&r.key));
             advance.reads = reads

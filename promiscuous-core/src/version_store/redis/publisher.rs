@@ -228,8 +228,9 @@ impl VersionStore for RedisStore {
         let calls = |run_id: &str| keys.chunks(CHUNK).map(|keys| chunk(run_id, keys)).collect();
         let mut versions = Vec::with_capacity(keys.len());
         for answer in self.link().eval(calls).await? {
-            for pair in accepted(answer, generation)?.chunks_exact(2) {
-                versions.push(KeyVersion { version: number(&pair[0])?, locked: pair[1] == "1" });
+            for said in accepted(answer, generation)?.chunks_exact(3) {
+                let (locked, unwritten) = (said[1] == "1", said[2] == "1");
+                versions.push(KeyVersion { version: number(&said[0])?, locked, unwritten });
             }
         }
         if versions.len() != keys.len() {

@@ -163,6 +163,7 @@ fn publication(endpoints: &[&str], body: &str) -> Publication {
         timestamp: 1_763_690_000_123,
         endpoints: endpoints.iter().map(|text| endpoint(text)).collect(),
         body: Bytes::copy_from_slice(body.as_bytes()),
+        only_to: None,
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     }
 }

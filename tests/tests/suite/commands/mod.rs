@@ -5,6 +5,7 @@ use serde_json::Value;
 
 mod blocked;
 mod dead;
+mod publish;
 mod status;
 
 /// The lines of JSON that a command prints, whatever it thinks of them, and its exit status.

@@ -91,7 +91,7 @@ macro_rules! every_pair {
     };
 }
 
-pub(crate) use {over_stacks, pairs, stacks};
+pub(crate) use {over_pairs, over_stacks, pairs, stacks};
 
 mod causal;
 mod chain;

@@ -10,8 +10,8 @@ use promiscuous_core::key::{Endpoint, Key};
 use promiscuous_core::version_store::memory::MemoryStore;
 use promiscuous_core::version_store::redis::RedisStore;
 use promiscuous_core::version_store::{
-    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, CacheId, Finish, Loaded, NOTHING, Ordinals,
-    Refusal, StoreError, Survey, Trust, VersionStore,
+    Advance, Announcement, Applied, AppliedStore, Bump, Bumped, CacheId, Finish, KeyVersion, Loaded, NOTHING,
+    Ordinals, Refusal, StoreError, Survey, Trust, VersionStore,
 };
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
@@ -122,11 +122,7 @@ impl VersionStore for OnRedis {
     async fn lease(&self, name: &str, owner: Uuid, for_how_long: Duration) -> Result<bool, StoreError> {
         self.store.lease(name, owner, for_how_long).await
     }
-    async fn versions_of(
-        &self,
-        generation: u64,
-        keys: &[Key],
-    ) -> Result<Vec<promiscuous_core::version_store::KeyVersion>, StoreError> {
+    async fn versions_of(&self, generation: u64, keys: &[Key]) -> Result<Vec<KeyVersion>, StoreError> {
         self.store.versions_of(generation, keys).await
     }
 }
@@ -195,6 +191,7 @@ conformance! {
     hasten_brings_a_deadline_forward_and_never_back
     a_lease_has_one_holder_who_can_renew_it
     versions_of_reads_versions_and_locks_and_starts_new_chains
+    a_version_that_no_message_brings_is_nobody_s_predecessor_and_nobody_s_cause
     versions_of_many_keys_keeps_their_order
     a_wiped_store_works_again_in_a_raised_generation
     advancing_again_changes_nothing

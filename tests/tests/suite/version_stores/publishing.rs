@@ -315,16 +315,36 @@ pub(super) async fn versions_of_reads_versions_and_locks_and_starts_new_chains(s
     let keys = [key("a/user/1"), key("a/user/2")];
     let versions = store.versions_of(1, &keys).await.unwrap();
     let again = store.versions_of(1, &keys).await.unwrap();
-    let next = store.lock_and_bump(&bump(&["a/user/2"], &[])).await.unwrap();
 
     // then
-    assert_eq!((versions[0].version, versions[0].locked), (version, true));
-    assert!(!versions[1].locked && versions[1].version >= version);
+    assert_eq!(versions[0], KeyVersion { version, locked: true, unwritten: false });
+    assert!(versions[1].unwritten && !versions[1].locked && versions[1].version >= version);
     assert_eq!(again, versions);
-    assert_eq!(next.write[0].previous, Some(versions[1].version));
     raise(&store, 2).await;
     let raised = store.versions_of(2, &keys).await.unwrap();
-    assert!(raised[0].version > version, "a new generation starts a new chain");
+    assert!(raised[0].version > version && raised[0].unwritten, "a new generation starts a new chain");
+}
+
+pub(super) async fn a_version_that_no_message_brings_is_nobody_s_predecessor_and_nobody_s_cause(
+    store: impl Store,
+) {
+    // given a version that only a sync has read
+    raise(&store, 1).await;
+    let synced = store.versions_of(1, &[key("a/user/1")]).await.unwrap()[0].version;
+    // when it is read, and written over
+    let reader = store.lock_and_bump(&bump(&["a/post/1"], &["a/user/1"])).await.unwrap();
+    let first = store.lock_and_bump(&bump(&["a/user/1"], &[])).await.unwrap();
+    // then nobody waits for it, and what comes later is newer
+    assert_eq!(reader.read, []);
+    assert_eq!((first.write[0].previous, first.write[0].readers.len()), (None, 0));
+    assert!(first.write[0].version > synced);
+    // and from then on the chain is like any other
+    let reader = store.lock_and_bump(&bump(&["a/post/2"], &["a/user/1"])).await.unwrap();
+    let second = store.lock_and_bump(&bump(&["a/user/1"], &[])).await.unwrap();
+    assert_eq!(reader.read[0].version, first.write[0].version);
+    assert_eq!(second.write[0].previous, Some(first.write[0].version));
+    assert_eq!(second.write[0].readers.len(), 1);
+    assert!(!store.versions_of(1, &[key("a/user/1")]).await.unwrap()[0].unwritten);
 }
 
 pub(super) async fn versions_of_many_keys_keeps_their_order(store: impl Store) {

@@ -36,7 +36,7 @@ fn endpoint(text: &str) -> Endpoint {
 /// Writes a key at a version that follows on another one; 0 follows on none.
 fn write(name: &str, previous: u64, version: u64) -> WriteDependency {
     let previous = (previous > 0).then_some(previous);
-    WriteDependency { key: key(name), version, previous, readers: BTreeMap::new() }
+    WriteDependency { key: key(name), version, previous, readers: BTreeMap::new(), unwritten: false }
 }
 
 fn message(write: Vec<WriteDependency>) -> Message {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::context::Context;
-use crate::dependency::{Dependencies, ExternalDependency};
+use crate::dependency::{Dependencies, ExternalDependency, WriteDependency};
 use crate::key::{Endpoint, Key};
 use crate::message::Message;
 use crate::operation::{Operation, OperationKind};
@@ -29,6 +29,8 @@ pub(super) enum Step {
     Write(usize, BTreeSet<usize>),
     /// The same, but the writer dies: its versions are consumed by a dummy.
     Die(usize, BTreeSet<usize>),
+    /// The app sends these objects again; those of one endpoint at a time.
+    Sync(usize, BTreeSet<usize>),
 }
 
 const CONTEXTS: usize = 6;
@@ -42,6 +44,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (context.clone(), 0..OBJECTS).prop_map(|(c, o)| Step::Hear(c, o)),
         6 => (context.clone(), objects()).prop_map(|(c, o)| Step::Write(c, o)),
         1 => (context, objects()).prop_map(|(c, o)| Step::Die(c, o)),
+        1 => (0..2usize, objects()).prop_map(|(a, o)| Step::Sync(a, o)),
     ];
     prop::collection::vec(step, 1..70)
 }
@@ -83,6 +86,24 @@ pub(super) async fn publish(steps: &[Step], total_order: [bool; 2]) -> Vec<Arc<M
             }
             Step::Write(context, objects) => (*context, objects, true),
             Step::Die(context, objects) => (*context, objects, false),
+            Step::Sync(app, objects) => {
+                let mut by_endpoint: BTreeMap<Endpoint, Vec<Key>> = BTreeMap::new();
+                for key in objects.iter().map(|object| key(*app, *object)) {
+                    by_endpoint.entry(key.endpoint()).or_default().push(key);
+                }
+                for keys in by_endpoint.into_values() {
+                    let versions = stores[*app].versions_of(1, &keys).await.unwrap();
+                    let write = keys.into_iter().zip(versions).map(|(key, version)| WriteDependency {
+                        version: clock.name(messages.len(), &key, version.version),
+                        key,
+                        previous: None,
+                        readers: BTreeMap::new(),
+                        unwritten: version.unwritten,
+                    });
+                    messages.push(sync(["p", "q"][*app], write.collect()));
+                }
+                continue;
+            }
         };
         let (app, context) = (context % 2, &contexts[context]);
         let keys: Vec<Key> = objects.iter().map(|object| key(app, *object)).collect();
@@ -120,9 +141,27 @@ pub(super) async fn publish(steps: &[Step], total_order: [bool; 2]) -> Vec<Arc<M
     messages
 }
 
+fn sync(app: &str, write: Vec<WriteDependency>) -> Arc<Message> {
+    Arc::new(Message {
+        id: Uuid::now_v7(),
+        app: app.into(),
+        host: None,
+        context: None,
+        current_user_id: None,
+        timestamp: 0,
+        generation: 1,
+        operations: write.iter().map(|w| operation(OperationKind::Sync, &w.key)).collect(),
+        dependencies: Some(Dependencies { write, ..Dependencies::default() }),
+    })
+}
+
 fn update(key: &Key) -> Operation {
+    operation(OperationKind::Update, key)
+}
+
+fn operation(operation: OperationKind, key: &Key) -> Operation {
     Operation {
-        operation: OperationKind::Update,
+        operation,
         endpoint: key.endpoint(),
         types: vec!["Model".into()],
         id: key.as_str().rsplit('/').next().unwrap().to_owned(),
@@ -140,6 +179,11 @@ struct Clock {
 }
 
 impl Clock {
+    /// What a store's version is called; one that no message has made, by the number of the message that first tells of it.
+    fn name(&mut self, number: usize, key: &Key, version: u64) -> u64 {
+        *self.names.entry((key.clone(), version)).or_insert(version_of(number))
+    }
+
     fn tick(&mut self, number: usize, mut dependencies: Dependencies) -> Dependencies {
         for read in &mut dependencies.read {
             read.version = self.names[&(read.key.clone(), read.version)];

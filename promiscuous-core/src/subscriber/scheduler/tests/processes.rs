@@ -43,6 +43,7 @@ impl Process {
         let written = message.dependencies.iter().flat_map(|d| &d.write);
         let is_weak = !written.clone().any(|w| subscription.is_ordered(&w.key));
         match self.scheduler.obstacle_of(sequence) {
+            Some(obstacle) if message.is_sync() => Err(format!("what is sent again waits: {obstacle:?}")),
             Some(obstacle) if is_weak => Err(format!("a weak message waits: {obstacle:?}")),
             _ => Ok(()),
         }

@@ -19,6 +19,8 @@ pub(super) struct Replica {
     pub(super) messages: BTreeSet<Uuid>,
     /// A flush forgets who has read what: exact state is not promised any more.
     pub(super) was_flushed: bool,
+    /// Objects of which a sync brought a version: nobody knows who has read that.
+    synced: BTreeSet<Key>,
 }
 
 impl Replica {
@@ -28,16 +30,22 @@ impl Replica {
         if !self.messages.insert(message.id) {
             return Ok(()); // a second delivery changes nothing
         }
-        // A message that writes weak endpoints only is applied whenever it comes.
-        if dependencies.write.iter().any(|w| subscription.is_ordered(&w.key)) {
+        // A message that writes weak endpoints only is applied whenever it comes, and so are objects that are sent again.
+        if !message.is_sync() && dependencies.write.iter().any(|w| subscription.is_ordered(&w.key)) {
             self.check(message, subscription)?;
         }
         for (place, write) in dependencies.write.iter().enumerate() {
             if !subscription.wants(&write.key) {
                 continue;
             }
-            let consumed = self.versions.entry(write.key.clone()).or_default();
-            *consumed = write.version.max(*consumed);
+            // Nobody waits for a version that no message has made.
+            if !write.unwritten {
+                let consumed = self.versions.entry(write.key.clone()).or_default();
+                if message.is_sync() && write.version > *consumed {
+                    self.synced.insert(write.key.clone());
+                }
+                *consumed = write.version.max(*consumed);
+            }
             if place < message.operations.len() {
                 let row = self.rows.entry(write.key.clone()).or_default();
                 *row = write.version.max(*row);
@@ -61,7 +69,8 @@ impl Replica {
             let is_waited_for = message.written_objects().any(|w| {
                 subscription.is_ordered(&w.key) && subscription.covers(w.key.endpoint_str(), read.version)
             });
-            let is_exact = is_waited_for && subscription.is_ordered(key) && !self.was_flushed;
+            let is_known = !self.was_flushed && !self.synced.contains(key);
+            let is_exact = is_waited_for && subscription.is_ordered(key) && is_known;
             if is_exact && now(key) != Some(read.version) {
                 return Err(format!("{key} was read at {} and is at {:?} already", read.version, now(key)));
             }
@@ -74,6 +83,9 @@ impl Replica {
         }
         for write in dependencies.write.iter().filter(|w| subscription.is_ordered(&w.key)) {
             let key = &write.key;
+            if self.synced.contains(key) && now(key) >= Some(write.version) {
+                continue; // a sync was faster
+            }
             let begins = write.previous.is_none() && now(key).is_none();
             let follows = write.previous.is_some() && now(key) == write.previous;
             // What a chain began with, or goes on from, may be of the past.

@@ -54,8 +54,9 @@ for i = 1, writes do
     hash[fields[f]] = fields[f + 1]
   end
   if hash.w and tonumber(hash.g) >= generation then
-    previous = hash.w
     version = math.max(tonumber(hash.w) + 1, now)
+    -- A version that only a sync has read was brought by no message: nobody may wait for it.
+    previous = not hash.s and hash.w or nil
     for field, count in pairs(hash) do
       if string.sub(field, 1, 2) == 'r:' then
         readers[#readers + 1] = '"' .. string.sub(field, 3) .. '":' .. count
@@ -72,8 +73,8 @@ end
 local read_json = {}
 for i = 1, #KEYS - 3 - 2 * writes do
   local dep, name = KEYS[3 + 2 * writes + i], ARGV[name_at + writes + i]
-  local hash = redis.call('HMGET', dep, 'g', 'w')
-  if hash[2] and tonumber(hash[1]) >= generation then
+  local hash = redis.call('HMGET', dep, 'g', 'w', 's')
+  if hash[2] and not hash[3] and tonumber(hash[1]) >= generation then
     local ordinals = {}
     for e = 1, endpoints do
       local endpoint = ARGV[endpoint_at + e]

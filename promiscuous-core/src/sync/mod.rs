@@ -1,0 +1,25 @@
+//! Publishing rows again, as they are now (section 8 of the protocol): what `promiscuous publish` does.
+//!
+//! A table is read in the order of its primary key, a chunk after the other. No write is stopped, and nothing is bumped: an object is
+//! sent with the version that it has. So a subscriber that knows the same version takes it (which mends what was changed behind
+//! everybody's back), and one that knows a newer version does not.
+//!
+//! * [`PublishedRows`], [`Condition`]: reading the rows, by the adapter
+//! * `chunk`: the three steps for some ids: versions, rows, and again those that were being written
+//! * `messages`: rows with their versions become messages (pure)
+//! * [`Selection`]: which rows (pure)
+//! * [`Run`]: selections one after the other, with a cursor in the database to go on from
+
+mod chunk;
+mod condition;
+mod cursor;
+mod messages;
+mod rows;
+mod run;
+mod selection;
+
+pub use condition::{Condition, ConditionError};
+pub use cursor::{Cursor, Position};
+pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
+pub use run::{Progress, Run, SyncError, SyncSettings};
+pub use selection::{Selection, SelectionError};

@@ -1,0 +1,327 @@
+//! Selections, published one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, TryStreamExt};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::chunk::Chunks;
+use super::cursor::Cursor;
+use super::messages::Sender;
+use super::{PublishedRows, Selection, SelectionError};
+use crate::broker::BrokerError;
+use crate::database::{Database, DatabaseError, DatabaseErrorKind};
+use crate::error::{Error, chain};
+use crate::publisher::Publisher;
+use crate::subscriber::backoff::Backoff;
+use crate::version_store::StoreError;
+
+/// How often the cursor is kept at the most: what was sent since is sent again after a death.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
+
+/// Pauses while a server is away.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
+
+/// How rows are published again.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SyncSettings {
+    /// The only app that gets them; none is every app that is bound.
+    pub only_to: Option<String>,
+    /// Rows that are read at a time: 1,000.
+    pub chunk: usize,
+    /// Chunks that are under way at a time: 4. Memory holds as many.
+    pub parallel: usize,
+    /// Rows a second at the most; none is as fast as it goes.
+    pub rate: Option<u32>,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self { only_to: None, chunk: 1_000, parallel: 4, rate: None }
+    }
+}
+
+/// Why rows could not be published again. What was sent before is sent, and the run can be resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The rows could not be read: the condition names a column that is not there, for instance.
+    #[error("the rows of `{selection}` could not be read")]
+    Rows {
+        /// What was asked for.
+        selection: String,
+        /// What the database said.
+        #[source]
+        source: DatabaseError,
+    },
+    /// A row does not fit into a message.
+    #[error("{0}")]
+    Unsendable(String),
+    /// Rows are being written all the time.
+    #[error(
+        "{rows} rows of `{selection}` have been in the hands of writers for {} s: look for a transaction that does not end, then resume",
+        waited.as_secs()
+    )]
+    Busy {
+        /// What was asked for.
+        selection: String,
+        /// How many rows.
+        rows: usize,
+        /// How long they were waited for.
+        waited: Duration,
+    },
+    /// The app that is to get them does not subscribe.
+    #[error(
+        "the app `{app}` has no queue {queue}: start its `promiscuous subscribe` first, or look whether it is called so"
+    )]
+    NoQueue {
+        /// The app.
+        app: String,
+        /// The queue that is missing.
+        queue: String,
+    },
+    /// Nothing to go on with.
+    #[error("there is no unfinished run{}: begin one with `promiscuous publish MODEL`", run.map(|run| format!(" {run}")).unwrap_or_default())]
+    NoRun {
+        /// The one that was asked for.
+        run: Option<Uuid>,
+    },
+    /// A selection that is none any more: a model was renamed since.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// How far the run has come could not be kept.
+    #[error(
+        "the table promiscuous_sync could not be used: check the database, and that `promiscuous migrate` was run"
+    )]
+    Cursor(#[source] DatabaseError),
+    /// The broker failed or refused.
+    #[error("the broker did not take the rows")]
+    Broker(#[from] BrokerError),
+    /// The version store failed.
+    #[error(transparent)]
+    Publisher(#[from] Error),
+}
+
+impl SyncError {
+    /// Whether a server is away or busy, so that the same again may succeed.
+    fn is_transient(&self) -> bool {
+        let database = |error: &DatabaseError| {
+            matches!(error.kind, DatabaseErrorKind::Connection | DatabaseErrorKind::Contention)
+        };
+        let store = |error: &StoreError| matches!(error, StoreError::Unavailable { .. });
+        match self {
+            Self::Rows { source, .. } | Self::Cursor(source) => database(source),
+            Self::Broker(error) => {
+                matches!(error, BrokerError::Connection { .. } | BrokerError::Nacked { .. })
+            }
+            Self::Publisher(Error::VersionStore(error)) => store(error),
+            Self::Publisher(Error::Database(error)) => database(error),
+            _ => false,
+        }
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The selection under way, by its place.
+    pub selection: usize,
+    /// How many of its rows were sent.
+    pub sent: u64,
+    /// Whether that was all of it.
+    pub done: bool,
+}
+
+/// Publishes selections of rows again, one after the other; what it is told to do and how far it is stays in the database until it has ended.
+pub struct Run {
+    publisher: Publisher,
+    rows: Arc<dyn PublishedRows>,
+    database: Arc<dyn Database>,
+    settings: SyncSettings,
+    selections: Vec<Selection>,
+    /// How many rows each selection had in the beginning.
+    totals: Vec<u64>,
+    cursor: Cursor,
+}
+
+impl Run {
+    /// A new run. Its rows are counted first, so that a condition which the database does not understand is refused before anything is sent.
+    ///
+    /// # Errors
+    /// [`SyncError::Rows`] for such a condition, [`SyncError::NoQueue`] when the app that is to get it does not subscribe, and when the database is away.
+    pub async fn begin(
+        publisher: Publisher,
+        rows: Arc<dyn PublishedRows>,
+        database: Arc<dyn Database>,
+        selections: Vec<Selection>,
+        settings: SyncSettings,
+    ) -> Result<Self, SyncError> {
+        let texts = selections.iter().map(Selection::to_string).collect();
+        let cursor = Cursor::new(texts, settings.only_to.clone());
+        let totals = count_all(rows.as_ref(), &selections).await?;
+        let run = Self { publisher, rows, database, settings, selections, totals, cursor };
+        run.check_receiver().await?;
+        run.cursor.create(run.database.as_ref()).await.map_err(SyncError::Cursor)?;
+        Ok(run)
+    }
+
+    /// Goes on with a run that has not ended, or with the latest. What it selects and who gets it is as it was.
+    ///
+    /// # Errors
+    /// [`SyncError::NoRun`] when there is none, and [`SyncError::Selection`] when it selects what is not published any more.
+    pub async fn resume(
+        publisher: Publisher,
+        rows: Arc<dyn PublishedRows>,
+        database: Arc<dyn Database>,
+        which: Option<Uuid>,
+        settings: SyncSettings,
+    ) -> Result<Self, SyncError> {
+        let unfinished = Cursor::unfinished(database.as_ref()).await.map_err(SyncError::Cursor)?;
+        let cursor = unfinished.into_iter().find(|cursor| which.is_none_or(|run| run == cursor.run));
+        let Some(cursor) = cursor else { return Err(SyncError::NoRun { run: which }) };
+        let settings = SyncSettings { only_to: cursor.position.only_to.clone(), ..settings };
+        let parse = |text: &String| Selection::parse(text, rows.models(), database.dialect());
+        let selections = cursor.position.selections.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let totals = count_all(rows.as_ref(), &selections).await?;
+        let run = Self { publisher, rows, database, settings, selections, totals, cursor };
+        run.check_receiver().await?;
+        Ok(run)
+    }
+
+    /// What it publishes, in order.
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// How far it is.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// How many rows each selection had in the beginning.
+    pub fn totals(&self) -> &[u64] {
+        &self.totals
+    }
+
+    /// Publishes what is left, and says so now and then. While a server is away it waits.
+    ///
+    /// It may be dropped at any moment: then [`save`](Self::save) keeps how far it came.
+    ///
+    /// # Errors
+    /// [`SyncError`], but for servers that are away.
+    pub async fn run(&mut self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<(), SyncError> {
+        let mut saved = Instant::now();
+        while let Some(selection) = self.selections.get(self.cursor.position.at) {
+            let sender = Sender {
+                app: self.publisher.app().to_owned(),
+                host: self.publisher.host().map(str::to_owned),
+                only_to: self.settings.only_to.clone(),
+            };
+            let chunks =
+                Chunks { publisher: &self.publisher, rows: self.rows.as_ref(), selection, sender: &sender };
+            let after = self.cursor.position.after.clone();
+            let mut chunks = std::pin::pin!(published(&chunks, &self.settings, after));
+            while let Some(Sent { last, rows }) = chunks.try_next().await? {
+                let position = &mut self.cursor.position;
+                position.after = Some(last);
+                position.sent[position.at] += rows;
+                let (selection, sent) = (position.at, position.sent[position.at]);
+                told(Progress { selection, sent, done: false });
+                if saved.elapsed() >= SAVE_EVERY {
+                    saved = Instant::now();
+                    save(self.database.as_ref(), &self.cursor).await?;
+                }
+            }
+            let position = &mut self.cursor.position;
+            told(Progress { selection: position.at, sent: position.sent[position.at], done: true });
+            (position.at, position.after) = (position.at + 1, None);
+            save(self.database.as_ref(), &self.cursor).await?;
+        }
+        let forget = async || self.cursor.delete(self.database.as_ref()).await.map_err(SyncError::Cursor);
+        steadily(forget).await
+    }
+
+    /// Keeps how far it came, to be resumed.
+    ///
+    /// # Errors
+    /// When the database is away: then it goes on from a moment before.
+    pub async fn save(&self) -> Result<(), SyncError> {
+        self.cursor.save(self.database.as_ref()).await.map_err(SyncError::Cursor)
+    }
+
+    async fn check_receiver(&self) -> Result<(), SyncError> {
+        let Some(app) = &self.settings.only_to else { return Ok(()) };
+        match self.publisher.depth_of(app).await? {
+            Some(_) => Ok(()),
+            None => Err(SyncError::NoQueue { app: app.clone(), queue: crate::broker::Queue::of(app).name() }),
+        }
+    }
+}
+
+async fn count_all(rows: &dyn PublishedRows, selections: &[Selection]) -> Result<Vec<u64>, SyncError> {
+    let mut counts = Vec::with_capacity(selections.len());
+    for selection in selections {
+        counts.push(steadily(async || count(rows, selection).await).await?);
+    }
+    Ok(counts)
+}
+
+async fn count(rows: &dyn PublishedRows, selection: &Selection) -> Result<u64, SyncError> {
+    let count = rows.count(selection.model, selection.condition.as_ref()).await;
+    count.map_err(|source| SyncError::Rows { selection: selection.to_string(), source })
+}
+
+/// A chunk that was sent.
+struct Sent {
+    /// The id of its last row.
+    last: String,
+    /// How many rows it had.
+    rows: u64,
+}
+
+/// Publishes chunk after chunk, several at a time; answers in the order of the table.
+fn published<'a>(
+    chunks: &'a Chunks<'a>,
+    settings: &'a SyncSettings,
+    after: Option<String>,
+) -> impl futures_util::Stream<Item = Result<Sent, SyncError>> + 'a {
+    let begun = (after, Instant::now());
+    let ids = stream::try_unfold(begun, async move |(after, due): (Option<String>, Instant)| {
+        tokio::time::sleep_until(due).await;
+        let ids = steadily(async || chunks.ids_after(after.as_deref(), settings.chunk).await).await?;
+        let Some(last) = ids.last().cloned() else { return Ok(None) };
+        // No sooner than the rate allows, and what was missed is not made up for.
+        let pause = settings.rate.map_or(0.0, |rate| ids.len() as f64 / f64::from(rate.max(1)));
+        let due = due.max(Instant::now() - Duration::from_secs(1)) + Duration::from_secs_f64(pause);
+        Ok(Some(((last.clone(), ids), (Some(last), due))))
+    });
+    let publish = async move |(last, ids): (String, Vec<String>)| {
+        let rows = steadily(async || chunks.publish(ids.clone()).await).await?;
+        Ok(Sent { last, rows })
+    };
+    ids.map_ok(publish).try_buffered(settings.parallel.max(1))
+}
+
+async fn save(database: &dyn Database, cursor: &Cursor) -> Result<(), SyncError> {
+    steadily(async || cursor.save(database).await.map_err(SyncError::Cursor)).await
+}
+
+/// Does it until no server is away. Doing it again is harmless: what arrives twice is applied once more, or skipped.
+pub(super) async fn steadily<T>(work: impl AsyncFn() -> Result<T, SyncError>) -> Result<T, SyncError> {
+    let mut failures = 0;
+    loop {
+        match work().await {
+            Err(error) if error.is_transient() => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(error = %chain(&error), "a server is away; trying again");
+                }
+                tokio::time::sleep(BACKOFF.pause(failures)).await;
+            }
+            other => return other,
+        }
+    }
+}
