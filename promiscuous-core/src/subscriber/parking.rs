@@ -330,6 +330,9 @@ async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
             }
             Err(error) => {
                 tracing::debug!(error = %chain(&error), "parked messages cannot be read; trying again");
+                tokio::time::sleep(shared.retry.pause(1)).await;
+                // Which keys have advanced is forgotten: all are looked at.
+                found.more = true;
                 return found;
             }
         }

@@ -415,12 +415,32 @@ mod faults {
         arrived(&publishing, &subscribing, &written.0).await;
     }
 
+    /// Where what has not come is: for whoever reads the failure.
+    async fn explain(publishing: &Publishing, subscribing: &Subscribing) {
+        for mut process in [
+            publishing.command(&["status"]).spawn(),
+            subscribing.command(&["status"]).spawn(),
+            subscribing.command(&["blocked"]).spawn(),
+        ] {
+            process.wait().await;
+            println!("{}", process.said().join("\n"));
+        }
+    }
+
     /// Everything, each once, in order.
     async fn arrived(publishing: &Publishing, subscribing: &Subscribing, written: &[i64]) {
         println!("written: {written:?}");
         for (id, &count) in (1..).zip(written) {
             assert_eq!(truth(publishing, id).await, count);
-            subscribing.counted_within(Duration::from_secs(60), id, count).await;
+            let arrives = subscribing.counted_within(Duration::from_secs(60), id, count);
+            let explains = async {
+                tokio::time::sleep(Duration::from_secs(55)).await;
+                explain(publishing, subscribing).await;
+            };
+            tokio::select! {
+                () = arrives => {}
+                () = async { explains.await; std::future::pending().await } => {}
+            }
             assert_eq!(subscribing.values("counter", id).await, (0..=count).collect::<Vec<_>>(), "{id}");
         }
     }

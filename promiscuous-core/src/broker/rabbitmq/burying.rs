@@ -8,7 +8,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::publishing::{CONFIRM_TIMEOUT, PERSISTENT, channel, discard};
+use super::publishing::{CONFIRM_TIMEOUT, PERSISTENT, channel, discard, in_turn};
 use super::topology::text;
 use super::{RabbitMq, broker_error, short};
 use crate::broker::{BrokerError, DeadLetter, Queue, TakenLetter};
@@ -80,7 +80,7 @@ async fn put_on(
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let sent =
         channel.basic_publish(short(at, app.exchange())?, short(at, queue)?, options, body, properties);
-    match sent.await.map_err(lost)?.await.map_err(lost)? {
+    match in_turn(broker, sent).await.map_err(lost)?.await.map_err(lost)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => {
             let reason = format!("there is no queue {queue}");

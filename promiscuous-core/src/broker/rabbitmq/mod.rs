@@ -55,6 +55,8 @@ struct Shared {
     /// The channel in confirm mode that all publications go through; replaced once it is closed. An async
     /// lock, held while opening it, so that it is opened once.
     publishing: Mutex<Option<Channel>>,
+    /// Whose turn it is to send on that channel, see [`publishing::in_turn`].
+    turn: std::sync::Mutex<()>,
 }
 
 impl RabbitMq {
@@ -73,7 +75,7 @@ impl RabbitMq {
     /// [`BrokerError::Refused`] when the text is not such a URL.
     pub fn trusting(url: &str, authorities: &Authorities) -> Result<Self, BrokerError> {
         let link = Link::new(url, authorities)?;
-        Ok(Self { shared: Arc::new(Shared { link, publishing: Mutex::new(None) }) })
+        Ok(Self { shared: Arc::new(Shared { link, publishing: Mutex::new(None), turn: Default::default() }) })
     }
 
     fn link(&self) -> &Link {

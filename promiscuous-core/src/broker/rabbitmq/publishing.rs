@@ -1,5 +1,6 @@
 //! Publishing, pipelined and with confirms: everything is sent, then every confirm is awaited.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,6 +16,9 @@ use crate::broker::{BrokerError, EXCHANGE, Publication, Queue, check_size};
 /// How long sending and confirming may take, the whole batch together. A broker that is short of memory or disk
 /// blocks publishers: then the messages stay in the outbox, and are published again.
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often somebody who waits for confirms looks whether any can still come.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// AMQP's `delivery_mode` for messages that survive a restart of the broker.
 pub(super) const PERSISTENT: u8 = 2;
@@ -39,7 +43,13 @@ pub(super) async fn publish(
             answer.unwrap_or_else(|_| Err(Failure::Channel(late())))
         }
     };
-    let mut results = join_all(publications.into_iter().map(one)).await;
+    let count = publications.len();
+    let mut results = tokio::select! {
+        results = join_all(publications.into_iter().map(one)) => results,
+        () = gone(&channel) => {
+            (0..count).map(|_| Err(Failure::Channel(broker.link().lost(&"the channel was closed")))).collect()
+        }
+    };
     if results.iter().any(|result| matches!(result, Err(Failure::Channel(_)))) {
         discard(broker, &channel).await;
     }
@@ -54,6 +64,16 @@ pub(super) async fn publish(
             Ok(()) => Ok(()),
         })
         .collect()
+}
+
+/// Resolves a while after a channel was closed. As a rule the client tells everybody who waits; who begins at the wrong moment it
+/// forgets.
+async fn gone(channel: &Channel) {
+    let mut looks = 0;
+    while looks < 2 {
+        tokio::time::sleep(LOOK_EVERY).await;
+        looks = if channel.status().connected() { 0 } else { looks + 1 };
+    }
 }
 
 /// Why a publication failed.
@@ -74,7 +94,7 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
     let mandatory = publication.only_to.is_some();
     let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
     let sent = channel.basic_publish(exchange, routing_key, options, &publication.body, properties);
-    let confirm = sent.await.map_err(lost)?;
+    let confirm = in_turn(broker, sent).await.map_err(lost)?;
     fail::fail_point!("before_confirm");
     match confirm.await.map_err(lost)? {
         Confirmation::Ack(Some(_)) => {
@@ -86,6 +106,25 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
         Confirmation::Nack(_) => Err(Failure::Message(BrokerError::Nacked { id })),
         Confirmation::NotRequested => Err(Failure::Channel(broker.link().lost(&"it is not in confirm mode"))),
     }
+}
+
+/// Sends one message while nobody else does.
+///
+/// The client counts a message first, and then hands its frames on; the broker counts messages as they come. **Were two threads
+/// between these two steps at the same time, each would get the other's confirm**, and a connection that is lost between the two
+/// messages would leave one confirmed that never arrived. Both steps are done when the future is polled for the first time.
+pub(super) async fn in_turn<T>(broker: &RabbitMq, sending: impl Future<Output = T>) -> T {
+    let mut sending = std::pin::pin!(sending);
+    let mut has_begun = false;
+    std::future::poll_fn(|context| {
+        if has_begun {
+            return sending.as_mut().poll(context);
+        }
+        has_begun = true;
+        let _turn = broker.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        sending.as_mut().poll(context)
+    })
+    .await
 }
 
 /// What the envelope says.

@@ -163,6 +163,65 @@ fn names_that_amqp_cannot_carry_are_refused_and_not_a_panic() {
     assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
 }
 
+/// A queue for this endpoint that refuses every message, as long as the connection lives.
+async fn refuse(to: &str) -> lapin::Connection {
+    use lapin::types::{AMQPValue, FieldTable};
+    let connection = lapin::Connection::connect(&amqp_url(), Default::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let mut limits = FieldTable::default();
+    limits.insert("x-max-length".into(), AMQPValue::LongInt(0));
+    limits.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let exclusive = lapin::options::QueueDeclareOptions {
+        exclusive: true,
+        ..lapin::options::QueueDeclareOptions::default()
+    };
+    let full = app();
+    channel.queue_declare(full.as_str().into(), exclusive, limits).await.unwrap();
+    let key = endpoint(to).routing_key();
+    let bound = channel.queue_bind(
+        full.as_str().into(),
+        "promiscuous".into(),
+        key.as_str().into(),
+        Default::default(),
+        FieldTable::default(),
+    );
+    bound.await.unwrap();
+    connection
+}
+
+/// Confirms are counted, not named. Were two mixed up, one that never arrived would be taken for safe when the connection is lost between
+/// them; and its message would be lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_message_gets_its_own_confirm_though_several_threads_publish() {
+    // given an endpoint whose messages are refused, and one whose messages are taken
+    let broker = RabbitMq::fresh();
+    let (taken, refused) = (format!("{}/post", app()), format!("{}/post", app()));
+    publish(&broker, vec![publication(&[&taken], "the exchange is there")]).await;
+    let _refuses = refuse(&refused).await;
+    // when both are published at the same time
+    let mut publishing = tokio::task::JoinSet::new();
+    for (to, is_taken) in [(&taken, true), (&refused, false), (&taken, true), (&refused, false)] {
+        let (broker, to) = (broker.clone(), to.clone());
+        publishing.spawn(async move {
+            let mut mixed_up = 0;
+            for _ in 0..100 {
+                let batch = (0..50).map(|n| publication(&[&to], &n.to_string())).collect();
+                for answer in broker.publish(batch).await {
+                    match answer {
+                        Ok(()) if is_taken => {}
+                        Err(BrokerError::Nacked { .. }) if !is_taken => {}
+                        Ok(()) | Err(BrokerError::Nacked { .. }) => mixed_up += 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            mixed_up
+        });
+    }
+    // then nobody gets another one's answer
+    assert_eq!(publishing.join_all().await.into_iter().sum::<u32>(), 0);
+}
+
 #[tokio::test]
 async fn a_cut_connection_takes_dead_letters_out_of_hands() {
     // given
