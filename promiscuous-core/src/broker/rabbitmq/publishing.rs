@@ -97,12 +97,13 @@ async fn publish_one(broker: &RabbitMq, channel: &Channel, publication: Publicat
     let confirm = in_turn(broker, sent).await.map_err(lost)?;
     fail::fail_point!("before_confirm");
     match confirm.await.map_err(lost)? {
-        Confirmation::Ack(Some(_)) => {
+        // The client gives what was returned to whoever is confirmed next, who may be somebody else.
+        Confirmation::Ack(Some(_)) if mandatory => {
             let app = publication.only_to.as_deref().unwrap_or_default();
             let reason = format!("there is no queue {}", Queue::of(app).name());
             Err(Failure::Message(BrokerError::Refused { at: at.to_owned(), reason }))
         }
-        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(_) => Ok(()),
         Confirmation::Nack(_) => Err(Failure::Message(BrokerError::Nacked { id })),
         Confirmation::NotRequested => Err(Failure::Channel(broker.link().lost(&"it is not in confirm mode"))),
     }
