@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, TryStreamExt};
 use tokio::sync::watch;
 
 use super::outbox::{OutboxRow, TOMBSTONE};
@@ -16,6 +17,9 @@ use crate::notice::{self, Notice};
 
 /// One process of an app sweeps at a time, so that a long backlog is not published by all of them.
 const LEASE: Duration = Duration::from_secs(15);
+
+/// Batches that wait for their confirms, or for their rows to be deleted, at the same time.
+const IN_FLIGHT: usize = 4;
 
 /// How often old fences are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -59,30 +63,37 @@ pub(super) async fn run(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One pass over everything that is old enough. Always from the start: a lower op may have committed after a higher one.
+///
+/// Several batches are under way at a time: while the broker confirms one, the next is read, and the one before is deleted.
 pub(super) async fn sweep(
     inner: &Inner,
     age: Duration,
     stopped: &watch::Receiver<bool>,
     goes_on: impl Fn(),
 ) -> Result<(), String> {
-    let mut after = None;
-    while !*stopped.borrow() {
+    let batches = stream::try_unfold(None, async |after| {
+        if *stopped.borrow() {
+            return Ok(None);
+        }
         goes_on();
         let rows = inner.outbox.unpublished(age, after).await.map_err(|error| error.to_string())?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some(last.op);
+        let Some(last) = rows.last().map(|row| row.op) else { return Ok(None) };
         let held = inner.store.lease("sweeper", inner.process, LEASE).await;
         if !held.map_err(|error| error.to_string())? {
-            return Ok(());
+            return Ok(None);
         }
         let batch: Vec<Committed> =
             rows.into_iter().filter(|row| !inner.is_in_hands(&row.op)).filter_map(read).collect();
-        if !batch.is_empty() {
-            tracing::debug!(messages = batch.len(), "sweeping the outbox");
-            publish(inner, batch).await?;
+        Ok(Some((batch, Some(last))))
+    });
+    let publish_batch = async |batch: Vec<Committed>| {
+        if batch.is_empty() {
+            return Ok(());
         }
-    }
-    Ok(())
+        tracing::debug!(messages = batch.len(), "sweeping the outbox");
+        publish(inner, batch).await
+    };
+    batches.try_for_each_concurrent(IN_FLIGHT, publish_batch).await
 }
 
 fn read(row: OutboxRow) -> Option<Committed> {
