@@ -39,7 +39,7 @@
 //! * [`publisher`]: the commit path, the outbox, publishing, and finishing the work of dead writers;
 //! * [`subscriber`]: the worker, the scheduler (pure), applying and trying again.
 //!
-//! * [`sync`]: publishing rows again, as they are now.
+//! * [`sync`]: publishing rows again, as they are now; [`bootstrap`]: bringing a subscriber up to date with that.
 //!
 //! * [`capture`], [`apply`]: what adapters share of capturing a write and of applying an operation.
 //!
@@ -57,6 +57,7 @@
 
 pub mod apply;
 pub mod blocking;
+pub mod bootstrap;
 pub mod broker;
 pub mod capture;
 #[cfg(feature = "cli")]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bootstrap::Step;
 use crate::dependency::{Dependencies, ExternalDependency, Version, WriteDependency};
 use crate::key::{Endpoint, Key};
 use crate::operation::{Operation, OperationKind};
@@ -39,6 +40,9 @@ pub struct Message {
     /// Written, read and external keys; none from a publisher of weak consistency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependencies: Option<Dependencies>,
+    /// A step of bringing a subscriber up to date; such a message does nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Step>,
 }
 
 /// Why a body is not a message. Such a body is a *poison message*.
@@ -89,7 +93,8 @@ impl Message {
     fn check(&self) -> Result<(), String> {
         for operation in &self.operations {
             let key = operation.key().map_err(|error| error.to_string())?;
-            if operation.operation != OperationKind::Destroy && operation.attributes.is_none() {
+            let is_change = matches!(operation.operation, OperationKind::Create | OperationKind::Update);
+            if is_change && operation.attributes.is_none() {
                 return Err(format!("the operation on {key} has no attributes"));
             }
             if operation.types.is_empty() {

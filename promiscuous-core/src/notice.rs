@@ -67,6 +67,12 @@ pub enum Notice {
         /// How long it had waited.
         waited: Duration,
     },
+    /// Messages for this subscriber were lost: its queue is gone, or its database. All rows are asked for again.
+    #[error("messages were lost, and all rows are asked for again: {reason}")]
+    Joining {
+        /// What was found.
+        reason: String,
+    },
     /// What was committed cannot be published now. It waits in the outbox.
     #[error("the outbox cannot be published now: {reason}")]
     Unpublished {

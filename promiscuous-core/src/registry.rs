@@ -38,6 +38,11 @@ impl From {
         Self { app: Some(app.to_owned()), model: "*".to_owned() }
     }
 
+    /// Whether this is an order, and the other's messages have a place in it.
+    pub(crate) fn orders(&self, other: &Self) -> bool {
+        self.model == "*" && other.model != "*" && self.app.is_some() && self.app == other.app
+    }
+
     /// Whether messages of this endpoint are meant, or (for an order) this key.
     pub fn matches(&self, endpoint: &str) -> bool {
         endpoint.split_once('/').is_some_and(|(app, model)| {

@@ -4,6 +4,7 @@ mod keyset;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use sea_orm::{
 };
 use tokio::sync::OnceCell;
 
-use self::keyset::{Bound, bounded};
+use self::keyset::{Bound, among, bounded};
 use crate::connection::PromiscuousConnection;
 use crate::database_error::database_error;
 use crate::model::{PublishedModel, PublishedModels};
@@ -182,6 +183,18 @@ impl PublishedRows for SeaRows {
         };
         let row = |row| read(model, row).map(|row| SyncRow { id: row.id, attributes: row.attributes });
         rows.iter().map(row).collect::<Result<_, _>>().map_err(database_error)
+    }
+
+    async fn missing(&self, model: usize, ids: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let model = self.model(model)?;
+        let keys = ids.iter().filter_map(|id| Some((id, (model.key_of_id)(self.backend(), id)?)));
+        let (wanted, keys): (Vec<&String>, Vec<Vec<Expr>>) = keys.unzip();
+        let Some(among) = among(&(model.key_columns)(self.backend()), keys) else { return Ok(Vec::new()) };
+        let mut select = (model.select_keys)();
+        select.and_where(among);
+        let rows = self.query(typed(&select, &self.connection)).await?;
+        let there = rows.iter().map(|row| id(model, row)).collect::<Result<HashSet<_>, _>>()?;
+        Ok(wanted.into_iter().filter(|id| !there.contains(*id)).cloned().collect())
     }
 }
 

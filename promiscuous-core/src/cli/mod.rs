@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
-//! * `migrate`, `subscribe`, `publish`, `recover`: what an app needs done
+//! * `migrate`, `subscribe`, `publish`, `bootstrap`, `recover`: what an app needs done
 //! * `status`, `blocked`, `dead`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
@@ -21,6 +21,7 @@ use crate::registry::Subscriptions;
 use crate::sync::PublishedRows;
 
 mod blocked;
+mod bootstrap;
 mod dead;
 mod doctor;
 mod migrate;
@@ -122,8 +123,10 @@ enum LogFormat {
 enum Command {
     /// Keep this app's database up to date with what it subscribes to.
     Subscribe(subscribe::Options),
-    /// Send rows again, as they are now.
+    /// Send rows again, as they are now; or serve subscribers that ask for them.
     Publish(publish::Options),
+    /// Bring this app up to date with all rows of what it subscribes to, while writes go on.
+    Bootstrap(bootstrap::Options),
     /// Create the promiscuous tables in this app's database.
     Migrate(migrate::Options),
     /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
@@ -162,6 +165,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Publish(options) => {
             let config = flags.or(Settings::load()?).resolve()?;
             publish::run(app, options, config).await
+        }
+        Command::Bootstrap(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            bootstrap::run(app, options, config).await
         }
         Command::Migrate(options) => {
             let settings = flags.or(Settings::load()?);

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{App, connect, signals::Stop};
+use super::publish::serving;
+use super::{App, Connected, connect, signals::Stop};
 use crate::config::{Config, Settings};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::health::{self, Health};
 use crate::links::Links;
 use crate::subscriber::{Subscriber, SubscriberSettings};
+use crate::sync::SyncSettings;
 use crate::version_store::StoreError;
 
 #[derive(Args)]
@@ -38,6 +40,9 @@ pub(super) struct Options {
     /// Pass over attributes that a message lacks.
     #[arg(long)]
     relaxed_schema: bool,
+    /// Also send this app's own rows to subscribers that ask for them, as `promiscuous publish --serve` does.
+    #[arg(long)]
+    serve: bool,
 }
 
 impl Options {
@@ -49,6 +54,7 @@ impl Options {
             health: self.health.clone(),
             bareback: self.bareback.then_some(true),
             relaxed_schema: self.relaxed_schema.then_some(true),
+            serve: self.serve.then_some(true),
             ..flags
         }
     }
@@ -70,7 +76,7 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
     let subscriber = Subscriber::new(
         SubscriberSettings::from(&config),
         subscriptions,
-        connected.database,
+        Arc::clone(&connected.database),
         Arc::clone(&links.applied),
         Arc::clone(&links.broker),
     )?;
@@ -85,6 +91,9 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
             None => subscriber.health(),
         };
         answer_probes(address, health).await?;
+    }
+    if config.serve {
+        start_serving(&connected, &links, &stop)?;
     }
     let mut status = subscriber.status();
     tokio::spawn(async move {
@@ -108,6 +117,24 @@ pub(super) async fn run(app: &dyn App, config: Config) -> Result<ExitCode, Error
         publisher.shut_down(Duration::from_secs(5)).await;
     }
     Ok(code)
+}
+
+/// Serves bootstraps beside subscribing.
+fn start_serving(connected: &Connected, links: &Links, stop: &Stop) -> Result<(), Error> {
+    let (Some(publisher), Some(rows)) = (&connected.publisher, &connected.rows) else {
+        return Err(Error::Configuration(
+            "this app publishes no model whose rows could be sent: leave out `--serve`, and unset PROMISCUOUS_SERVE".into(),
+        ));
+    };
+    let (publisher, rows, database) = (publisher.clone(), Arc::clone(rows), Arc::clone(&connected.database));
+    let (links, stop) = (links.clone(), stop.clone());
+    tokio::spawn(async move {
+        let settings = SyncSettings::default();
+        if let Err(error) = serving(&publisher, rows, database, &links, settings, stop).await {
+            tracing::error!(error = %chain(&error), "bootstraps are not served any more");
+        }
+    });
+    Ok(())
 }
 
 async fn answer_probes(address: &str, health: Health) -> Result<(), Error> {

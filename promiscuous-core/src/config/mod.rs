@@ -56,6 +56,11 @@ pub struct Settings {
     /// How much order subscriptions ask for that do not say so themselves; `global` also has what this app publishes take part in one
     /// total order. `PROMISCUOUS_CONSISTENCY`; `causal`.
     pub consistency: Option<Consistency>,
+    /// Whether a subscriber asks for all rows again when its queue or its database was lost. `PROMISCUOUS_BOOTSTRAP_WHEN_LOST`; yes.
+    pub bootstrap_when_lost: Option<bool>,
+    /// Whether `promiscuous subscribe` also sends this app's rows to subscribers that ask for them, as `promiscuous publish --serve`
+    /// does. `PROMISCUOUS_SERVE`; no.
+    pub serve: Option<bool>,
 }
 
 macro_rules! or_fields {
@@ -87,6 +92,8 @@ impl Settings {
             on_dead,
             health,
             consistency,
+            bootstrap_when_lost,
+            serve,
         )
     }
 
@@ -117,6 +124,8 @@ impl Settings {
             on_dead: word(&get, "PROMISCUOUS_ON_DEAD")?,
             consistency: word(&get, "PROMISCUOUS_CONSISTENCY")?,
             health: get("PROMISCUOUS_HEALTH"),
+            bootstrap_when_lost: parsed(&get, "PROMISCUOUS_BOOTSTRAP_WHEN_LOST")?,
+            serve: parsed(&get, "PROMISCUOUS_SERVE")?,
         })
     }
 
@@ -185,6 +194,8 @@ impl Settings {
             on_dead: self.on_dead.unwrap_or_default(),
             health: self.health,
             consistency: self.consistency.unwrap_or_default(),
+            bootstrap_when_lost: self.bootstrap_when_lost.unwrap_or(true),
+            serve: self.serve.unwrap_or(false),
         })
     }
 }
@@ -256,6 +267,10 @@ pub struct Config {
     pub health: Option<String>,
     /// How much order subscriptions ask for.
     pub consistency: Consistency,
+    /// Whether all rows are asked for again after a loss.
+    pub bootstrap_when_lost: bool,
+    /// Whether subscribers that ask are sent all rows.
+    pub serve: bool,
 }
 
 impl Config {

@@ -1,5 +1,7 @@
 //! What publishing rows again needs of a publisher (section 8 of the protocol).
 
+use std::time::Duration;
+
 use super::Publisher;
 use crate::broker::{BrokerError, Publication};
 use crate::error::Error;
@@ -49,5 +51,13 @@ impl Publisher {
     /// When the broker is away.
     pub(crate) async fn depth_of(&self, app: &str) -> Result<Option<crate::broker::QueueDepth>, BrokerError> {
         self.inner.broker.depth(&crate::broker::Queue::of(app)).await
+    }
+
+    /// Takes or renews a lease for what one process of this app should do at a time; true when held.
+    ///
+    /// # Errors
+    /// When the version store is away.
+    pub(crate) async fn lease(&self, name: &str, for_how_long: Duration) -> Result<bool, StoreError> {
+        self.inner.store.lease(name, self.inner.process, for_how_long).await
     }
 }

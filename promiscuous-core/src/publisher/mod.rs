@@ -181,6 +181,7 @@ impl Publisher {
                 read: bumped.read,
                 external: causes.external.clone(),
             }),
+            bootstrap: None,
         };
         let version = |w: &WriteDependency| (w.key.clone(), Version::new(message.generation, w.version));
         let written = message.written_objects().map(version).collect();

@@ -171,5 +171,6 @@ pub(crate) fn dummy(app: &str, intent: crate::version_store::Bumped) -> Message 
         generation: intent.generation,
         operations: Vec::new(),
         dependencies: Some(dependencies),
+        bootstrap: None,
     }
 }

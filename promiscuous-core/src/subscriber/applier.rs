@@ -1,13 +1,16 @@
 //! Applying a batch: many messages in one database transaction, versions and rows together.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::binding;
 use super::versions::{self, Content, Write};
+use crate::bootstrap::joining;
 use crate::context::Context;
 use crate::database::{ApplyError, Database, DatabaseError, Transaction};
 use crate::dependency::{ExternalDependency, Version};
 use crate::message::Message;
-use crate::operation::OperationKind;
+use crate::operation::{Operation, OperationKind};
 use crate::registry::Subscriptions;
 use crate::version_store::NOTHING;
 
@@ -69,6 +72,10 @@ async fn apply_in(
     let newer = versions::advance(transaction, database.dialect(), writes).await?;
     let mut newer = newer.into_iter();
     for (position, message) in messages.iter().enumerate() {
+        if let Some(step) = &message.bootstrap {
+            let state_of = |source: &str| binding::state_of(subscriptions, source);
+            joining::take(transaction, database.dialect(), &message.app, step, state_of).await?;
+        }
         let dependencies = message.dependencies.as_ref();
         let versioned = dependencies.map_or(0, |d| d.write.len());
         for place in 0..versioned.max(message.operations.len()) {
@@ -81,11 +88,21 @@ async fn apply_in(
             let Some(operation) = message.operations.get(place).filter(|_| is_newer) else { continue };
             let failed = |source| BatchError::Message { position, source };
             if subscriptions.resolve(operation).map_err(failed)?.is_some() {
-                transaction.apply(operation).await.map_err(failed)?;
+                transaction.apply(&as_change(operation)).await.map_err(failed)?;
             }
         }
     }
     Ok(())
+}
+
+/// An object that was sent without attributes is there no more.
+fn as_change(operation: &Operation) -> Cow<'_, Operation> {
+    match operation {
+        Operation { operation: OperationKind::Sync, attributes: None, .. } => {
+            Cow::Owned(Operation { operation: OperationKind::Destroy, ..operation.clone() })
+        }
+        _ => Cow::Borrowed(operation),
+    }
 }
 
 /// Every version that the messages bring for subscribed endpoints, in order; dummies consume theirs too.

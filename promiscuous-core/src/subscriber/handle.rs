@@ -8,15 +8,16 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::batch::Shared;
-use super::binding;
+use super::binding::Binder;
 use super::pulse::HANGS;
 use super::settings::{Status, SubscriberSettings};
 use super::worker::Worker;
+use crate::bootstrap::{Follower, joining};
 use crate::broker::{Broker, BrokerError};
 use crate::database::Database;
 use crate::error::Error;
 use crate::health::{Health, Level};
-use crate::registry::Subscriptions;
+use crate::registry::{From, Subscriptions};
 use crate::version_store::AppliedStore;
 
 /// Keeps an app's database up to date with what it subscribes to.
@@ -63,6 +64,40 @@ impl Subscriber {
         sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
+    /// Asks for all rows of some of what it subscribes to (of everything, where nothing is named) as soon as it runs, and goes on with what
+    /// it has asked for before. Until they have come, nothing waits for its causes. How far it is: [`Self::follower`].
+    ///
+    /// # Errors
+    /// When the database is away, and [`Error::Configuration`] for what it does not subscribe to.
+    pub async fn bootstrap(&self, only: &[From]) -> Result<(), Error> {
+        let sources = self.shared.subscriptions.sources();
+        if let Some(unknown) = only.iter().find(|from| !sources.contains(from)) {
+            return Err(Error::Configuration(format!(
+                "this app does not subscribe to {unknown}: there are {}",
+                self.sources()
+            )));
+        }
+        let is_under_way = joining::current(self.shared.database.as_ref()).await?.is_some();
+        if only.is_empty() && is_under_way {
+            return Ok(());
+        }
+        self.binder().join(only).await
+    }
+
+    /// Tells how far the latest bootstrap is, whoever runs it.
+    pub fn follower(&self) -> Follower {
+        Follower { database: Arc::clone(&self.shared.database) }
+    }
+
+    pub(super) fn binder(&self) -> Binder<'_> {
+        Binder {
+            settings: &self.settings,
+            subscriptions: &self.shared.subscriptions,
+            database: self.shared.database.as_ref(),
+            broker: self.broker.as_ref(),
+        }
+    }
+
     /// Runs until `shutdown` resolves; then applies what it has begun, returns the rest to the queue and ends.
     /// Dropping the future stops at once: nothing is lost, because nothing is acknowledged before it is applied.
     ///
@@ -77,15 +112,7 @@ impl Subscriber {
         let mut failures = 0;
         loop {
             let started = async {
-                let (queue, policy) = binding::bind(
-                    &self.settings.app,
-                    self.settings.queue_kind,
-                    &self.shared.subscriptions,
-                    self.settings.clock_skew,
-                    self.shared.database.as_ref(),
-                    self.broker.as_ref(),
-                )
-                .await?;
+                let (queue, policy) = self.binder().bind().await?;
                 // Before the first load: what changes after it is heard of.
                 let announcements = self.shared.store.announcements().await?;
                 Ok::<_, Error>((queue, policy, announcements))

@@ -14,6 +14,7 @@
 //! * `dying`: what cannot be applied goes to the dead letters
 //! * `pulse`: what it says of itself
 //! * `binding`: the queue's bindings and since when they hold
+//! * `states`: whether rows are on their way, and then: whether they have come
 
 mod applier;
 pub(crate) mod backoff;
@@ -28,6 +29,7 @@ mod parking;
 mod pulse;
 pub mod scheduler;
 mod settings;
+mod states;
 pub(crate) mod versions;
 mod worker;
 

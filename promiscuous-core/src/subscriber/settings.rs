@@ -43,6 +43,8 @@ pub struct SubscriberSettings {
     pub retry_first: Duration,
     /// The longest such pause: 60 s.
     pub retry_longest: Duration,
+    /// Whether all rows are asked for again when messages were lost, with its queue or its database: yes.
+    pub bootstrap_when_lost: bool,
 }
 
 impl SubscriberSettings {
@@ -63,6 +65,7 @@ impl SubscriberSettings {
             on_dead: OnDead::Skip,
             retry_first: Duration::from_millis(100),
             retry_longest: Duration::from_secs(60),
+            bootstrap_when_lost: true,
         }
     }
 }
@@ -77,6 +80,7 @@ impl From<&Config> for SubscriberSettings {
         settings.max_attempts = config.max_attempts;
         settings.on_dead = config.on_dead;
         settings.consistency = config.consistency;
+        settings.bootstrap_when_lost = config.bootstrap_when_lost;
         if config.bareback {
             settings.consistency = Consistency::None;
         }

@@ -75,6 +75,23 @@ impl Versions {
     }
 }
 
+/// The keys between two others, neither of them included, in order; each with the newest version of which an operation was applied
+/// ([`NOTHING`] where none was).
+pub(crate) async fn contents(
+    database: &dyn Database,
+    after: &str,
+    before: &str,
+    limit: usize,
+) -> Result<Vec<(Key, Version)>, DatabaseError> {
+    let select =
+        "SELECT object, content_generation, content_version FROM promiscuous_versions WHERE object > ";
+    let mut sql = Sql::new(database.dialect(), select);
+    sql.bind(after).push(" AND object < ").bind(before);
+    sql.push(&format!(" ORDER BY object LIMIT {limit}"));
+    let rows = database.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await?;
+    rows.into_iter().map(read_row).collect()
+}
+
 /// The applied versions of keys; unknown keys are left out.
 pub(crate) async fn read(
     database: &dyn Database,

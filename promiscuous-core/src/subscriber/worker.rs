@@ -14,7 +14,7 @@ use super::handle::Subscriber;
 use super::held::{ByConnection, Held};
 use super::parking::ParkingState;
 use super::pulse::Longest;
-use super::scheduler::{Arrival, Policy, Scheduler, Sequence};
+use super::scheduler::{Arrival, Policy, Scheduler, Sequence, Source};
 use super::settings::Status;
 use crate::broker::{BrokerError, Consumer, Delivery, Queue};
 use crate::clock;
@@ -62,6 +62,8 @@ pub(super) struct Worker {
     pub(super) parked: ParkingState,
     /// What has waited longest for its cause.
     pub(super) longest: Longest,
+    /// The states of the sources: being read, and asked for where rows are on their way. One task at a time.
+    pub(super) states: JoinSet<Option<Vec<Source>>>,
 }
 
 impl Worker {
@@ -82,6 +84,7 @@ impl Worker {
             dying: JoinSet::new(),
             parked,
             longest: Longest::default(),
+            states: JoinSet::new(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Worker {
                 }
                 Some(Ok(sequence)) = self.dying.join_next(), if !self.dying.is_empty() => self.is_dead(sequence).await,
                 event = self.parked.next() => self.parking_event(event).await,
+                Some(Ok(states)) = self.states.join_next(), if !self.states.is_empty() => self.states_read(states),
                 () = sleep_until(parks_at), if parks_at.is_some() => self.start_parking(),
                 announced = announcements.recv() => match announced {
                     Ok(Announcement::Advanced(keys)) => {
@@ -140,6 +144,7 @@ impl Worker {
                 () = sleep_until(next_retry), if next_retry.is_some() => self.retry_due(),
                 _ = every_second.tick() => {
                     self.look_at_blocked();
+                    self.look_at_states();
                     self.start_parking();
                     self.take(&pulse, consumer.is_some());
                 }
@@ -161,7 +166,7 @@ impl Worker {
                             failures = 0;
                             consumer = Some(connected);
                         }
-                        Err(error @ BrokerError::Refused { .. }) => return Err(error.into()),
+                        Err(error @ Error::Broker(BrokerError::Refused { .. })) => return Err(error),
                         Err(_) => {
                             failures += 1;
                             let pause = self.subscriber.shared.retry.pause(failures);
@@ -173,11 +178,11 @@ impl Worker {
         }
     }
 
-    async fn consume(&self) -> Result<Box<dyn Consumer>, BrokerError> {
-        let broker = &self.subscriber.broker;
+    async fn consume(&self) -> Result<Box<dyn Consumer>, Error> {
         // Declared again each time: the broker may have come back empty.
-        broker.declare(&self.queue).await?;
-        broker.consume(&self.queue, self.subscriber.settings.prefetch).await
+        self.subscriber.binder().declare(&self.queue).await?;
+        let prefetch = self.subscriber.settings.prefetch;
+        Ok(self.subscriber.broker.consume(&self.queue, prefetch).await?)
     }
 
     /// Takes what has arrived already, without waiting.
@@ -260,6 +265,9 @@ impl Worker {
             }
         };
         self.acknowledge(&outcome.applied).await;
+        if outcome.applied.iter().any(|sequence| self.is_marker(*sequence)) {
+            self.start_reading_states();
+        }
         self.scheduler.applied(&outcome.applied);
         for (sequence, error) in outcome.failed {
             self.message_failed(sequence, &error).await;

@@ -1,20 +1,43 @@
 //! How far a run has come, in `promiscuous_sync`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock;
 use crate::database::{Database, DatabaseError, DatabaseErrorKind, Sql, SqlRow, SqlType, SqlValue};
 
-/// What comes before a run's id in the table.
-const PREFIX: &str = "publish/";
-
-/// A run that has not ended. When it has, its row is gone.
+/// A run that has not ended.
 const UNFINISHED: &str = "unfinished";
+
+/// A run that has ended, and is remembered so that the same request does not begin it again.
+const ENDED: &str = "ended";
+
+/// Who asked for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An operator: when it has ended, it is forgotten.
+    Publish,
+    /// A subscriber, for its bootstrap.
+    Serve,
+}
+
+impl Kind {
+    /// What comes before a run's id in the table.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Publish => "publish/",
+            Self::Serve => "serve/",
+        }
+    }
+}
 
 /// How far a run has come: everything before that was confirmed by the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
+    /// Who asked for it.
+    pub kind: Kind,
     /// Names the run.
     pub run: Uuid,
     /// What is kept of it.
@@ -38,10 +61,10 @@ pub struct Position {
 
 impl Cursor {
     /// The beginning of a run.
-    pub(super) fn new(selections: Vec<String>, only_to: Option<String>) -> Self {
+    pub(crate) fn new(kind: Kind, run: Uuid, selections: Vec<String>, only_to: Option<String>) -> Self {
         let sent = vec![0; selections.len()];
         let position = Position { selections, only_to, sent, at: 0, after: None };
-        Self { run: Uuid::now_v7(), position }
+        Self { kind, run, position }
     }
 
     /// Keeps it for the first time.
@@ -54,6 +77,15 @@ impl Cursor {
         database.execute(sql).await.map(drop)
     }
 
+    /// Keeps it for the first time; false when it is known, even if it has ended.
+    pub(crate) async fn create_once(&self, database: &dyn Database) -> Result<bool, DatabaseError> {
+        match self.create(database).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == DatabaseErrorKind::UniqueViolation => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Keeps how far it has come.
     pub(super) async fn save(&self, database: &dyn Database) -> Result<(), DatabaseError> {
         let mut sql = Sql::new(database.dialect(), "UPDATE promiscuous_sync SET position = ");
@@ -62,10 +94,30 @@ impl Cursor {
         database.execute(sql).await.map(drop)
     }
 
-    /// Forgets it.
-    pub(super) async fn delete(&self, database: &dyn Database) -> Result<(), DatabaseError> {
-        let mut sql = Sql::new(database.dialect(), "DELETE FROM promiscuous_sync WHERE name = ");
-        sql.bind(self.name());
+    /// It has ended.
+    pub(crate) async fn end(&self, database: &dyn Database) -> Result<(), DatabaseError> {
+        let mut sql = match self.kind {
+            Kind::Publish => Sql::new(database.dialect(), "DELETE FROM promiscuous_sync"),
+            Kind::Serve => {
+                let mut sql = Sql::new(database.dialect(), "UPDATE promiscuous_sync SET state = ");
+                sql.bind(ENDED).push(", updated_at = ").bind(clock::millis());
+                sql
+            }
+        };
+        sql.push(" WHERE name = ").bind(self.name());
+        database.execute(sql).await.map(drop)
+    }
+
+    /// Forgets the runs that ended so long ago.
+    pub(crate) async fn forget_ended(
+        database: &dyn Database,
+        kind: Kind,
+        age: Duration,
+    ) -> Result<(), DatabaseError> {
+        let before = clock::millis().saturating_sub(clock::duration_millis(age));
+        let mut sql = Sql::new(database.dialect(), "DELETE FROM promiscuous_sync WHERE state = ");
+        sql.bind(ENDED).push(" AND name LIKE ").bind(format!("{}%", kind.prefix()));
+        sql.push(" AND updated_at < ").bind(before);
         database.execute(sql).await.map(drop)
     }
 
@@ -73,16 +125,16 @@ impl Cursor {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn unfinished(database: &dyn Database) -> Result<Vec<Self>, DatabaseError> {
+    pub async fn unfinished(database: &dyn Database, kind: Kind) -> Result<Vec<Self>, DatabaseError> {
         let mut sql =
             Sql::new(database.dialect(), "SELECT name, position FROM promiscuous_sync WHERE state = ");
         sql.bind(UNFINISHED).push(" ORDER BY name DESC");
         let rows = database.query(sql, &[SqlType::Text, SqlType::Text]).await?;
-        rows.into_iter().filter_map(|row| read(row).transpose()).collect()
+        rows.into_iter().filter_map(|row| read(row, kind).transpose()).collect()
     }
 
     fn name(&self) -> String {
-        format!("{PREFIX}{}", self.run)
+        format!("{}{}", self.kind.prefix(), self.run)
     }
 
     fn text(&self) -> Result<String, DatabaseError> {
@@ -91,8 +143,8 @@ impl Cursor {
     }
 }
 
-/// None for what is no run of this command.
-fn read(row: SqlRow) -> Result<Option<Cursor>, DatabaseError> {
+/// None for what is no run of this kind.
+fn read(row: SqlRow, kind: Kind) -> Result<Option<Cursor>, DatabaseError> {
     let unreadable = |why: String| {
         let text = format!("promiscuous_sync holds a row that this program did not write: {why}");
         DatabaseError::new(DatabaseErrorKind::Other, text)
@@ -100,11 +152,11 @@ fn read(row: SqlRow) -> Result<Option<Cursor>, DatabaseError> {
     let [SqlValue::Text(name), SqlValue::Text(position)] = row.as_slice() else {
         return Err(unreadable("a column has another type than `promiscuous migrate` gave it".into()));
     };
-    let Some(run) = name.strip_prefix(PREFIX) else { return Ok(None) };
+    let Some(run) = name.strip_prefix(kind.prefix()) else { return Ok(None) };
     let run = Uuid::parse_str(run).map_err(|error| unreadable(error.to_string()))?;
     let position: Position = serde_json::from_str(position).map_err(|error| unreadable(error.to_string()))?;
     if position.sent.len() != position.selections.len() {
         return Err(unreadable("it does not count the rows of every selection".into()));
     }
-    Ok(Some(Cursor { run, position }))
+    Ok(Some(Cursor { kind, run, position }))
 }

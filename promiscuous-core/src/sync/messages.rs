@@ -127,6 +127,7 @@ fn message(sender: &Sender, model: &SyncModel, generation: u64, rows: Vec<Versio
         generation,
         operations,
         dependencies: Some(Dependencies { write, read: Vec::new(), external: Vec::new() }),
+        bootstrap: None,
     }
 }
 

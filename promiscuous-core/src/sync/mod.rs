@@ -19,7 +19,8 @@ mod run;
 mod selection;
 
 pub use condition::{Condition, ConditionError};
-pub use cursor::{Cursor, Position};
+pub use cursor::{Cursor, Kind, Position};
 pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
+pub(crate) use run::steadily;
 pub use run::{Progress, Run, SyncError, SyncSettings};
 pub use selection::{Selection, SelectionError};

@@ -78,4 +78,10 @@ pub trait PublishedRows: Send + Sync + 'static {
         stretch: Stretch<'_>,
         unless_written: bool,
     ) -> Result<Vec<SyncRow>, DatabaseError>;
+
+    /// Those of these ids that no committed row has now. What can be no id of this model is not among them.
+    ///
+    /// # Errors
+    /// What the database says.
+    async fn missing(&self, model: usize, ids: &[String]) -> Result<Vec<String>, DatabaseError>;
 }

@@ -8,12 +8,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::chunk::Chunks;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Kind};
 use super::messages::Sender;
 use super::{PublishedRows, Selection, SelectionError};
+use crate::bootstrap::{Step, publication};
 use crate::broker::BrokerError;
 use crate::database::{Database, DatabaseError, DatabaseErrorKind};
 use crate::error::{Error, chain};
+use crate::key::Endpoint;
 use crate::publisher::Publisher;
 use crate::subscriber::backoff::Backoff;
 use crate::version_store::StoreError;
@@ -107,7 +109,7 @@ pub enum SyncError {
 
 impl SyncError {
     /// Whether a server is away or busy, so that the same again may succeed.
-    fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         let database = |error: &DatabaseError| {
             matches!(error.kind, DatabaseErrorKind::Connection | DatabaseErrorKind::Contention)
         };
@@ -160,10 +162,8 @@ impl Run {
         settings: SyncSettings,
     ) -> Result<Self, SyncError> {
         let texts = selections.iter().map(Selection::to_string).collect();
-        let cursor = Cursor::new(texts, settings.only_to.clone());
-        let totals = count_all(rows.as_ref(), &selections).await?;
-        let run = Self { publisher, rows, database, settings, selections, totals, cursor };
-        run.check_receiver().await?;
+        let cursor = Cursor::new(Kind::Publish, Uuid::now_v7(), texts, settings.only_to.clone());
+        let run = Self::with(publisher, rows, database, selections, cursor, settings).await?;
         run.cursor.create(run.database.as_ref()).await.map_err(SyncError::Cursor)?;
         Ok(run)
     }
@@ -179,15 +179,38 @@ impl Run {
         which: Option<Uuid>,
         settings: SyncSettings,
     ) -> Result<Self, SyncError> {
-        let unfinished = Cursor::unfinished(database.as_ref()).await.map_err(SyncError::Cursor)?;
+        let unfinished =
+            Cursor::unfinished(database.as_ref(), Kind::Publish).await.map_err(SyncError::Cursor)?;
         let cursor = unfinished.into_iter().find(|cursor| which.is_none_or(|run| run == cursor.run));
         let Some(cursor) = cursor else { return Err(SyncError::NoRun { run: which }) };
+        Self::of(publisher, rows, database, cursor, settings).await
+    }
+
+    /// The run that a cursor is of.
+    pub(crate) async fn of(
+        publisher: Publisher,
+        rows: Arc<dyn PublishedRows>,
+        database: Arc<dyn Database>,
+        cursor: Cursor,
+        settings: SyncSettings,
+    ) -> Result<Self, SyncError> {
         let settings = SyncSettings { only_to: cursor.position.only_to.clone(), ..settings };
         let parse = |text: &String| Selection::parse(text, rows.models(), database.dialect());
         let selections = cursor.position.selections.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        Self::with(publisher, rows, database, selections, cursor, settings).await
+    }
+
+    async fn with(
+        publisher: Publisher,
+        rows: Arc<dyn PublishedRows>,
+        database: Arc<dyn Database>,
+        selections: Vec<Selection>,
+        cursor: Cursor,
+        settings: SyncSettings,
+    ) -> Result<Self, SyncError> {
         let totals = count_all(rows.as_ref(), &selections).await?;
         let run = Self { publisher, rows, database, settings, selections, totals, cursor };
-        run.check_receiver().await?;
+        steadily(|| run.check_receiver()).await?;
         Ok(run)
     }
 
@@ -222,6 +245,16 @@ impl Run {
             };
             let chunks =
                 Chunks { publisher: &self.publisher, rows: self.rows.as_ref(), selection, sender: &sender };
+            let place = self.cursor.position.at;
+            let marker = Marker {
+                publisher: &self.publisher,
+                kind: self.cursor.kind,
+                run: self.cursor.run,
+                endpoint: &self.rows.models()[selection.model].endpoint,
+                only_to: self.settings.only_to.as_deref(),
+            };
+            let rows_in_all = self.totals[place];
+            marker.under_way(rows_in_all, self.cursor.position.sent[place]).await?;
             let after = self.cursor.position.after.clone();
             let mut chunks = std::pin::pin!(published(&chunks, &self.settings, after));
             while let Some(Sent { last, rows }) = chunks.try_next().await? {
@@ -233,14 +266,17 @@ impl Run {
                 if saved.elapsed() >= SAVE_EVERY {
                     saved = Instant::now();
                     save(self.database.as_ref(), &self.cursor).await?;
+                    marker.under_way(rows_in_all, sent).await?;
                 }
             }
+            // Behind all rows, which are confirmed.
+            marker.done(self.cursor.position.sent[place]).await?;
             let position = &mut self.cursor.position;
             told(Progress { selection: position.at, sent: position.sent[position.at], done: true });
             (position.at, position.after) = (position.at + 1, None);
             save(self.database.as_ref(), &self.cursor).await?;
         }
-        let forget = async || self.cursor.delete(self.database.as_ref()).await.map_err(SyncError::Cursor);
+        let forget = || async { self.cursor.end(self.database.as_ref()).await.map_err(SyncError::Cursor) };
         steadily(forget).await
     }
 
@@ -264,7 +300,7 @@ impl Run {
 async fn count_all(rows: &dyn PublishedRows, selections: &[Selection]) -> Result<Vec<u64>, SyncError> {
     let mut counts = Vec::with_capacity(selections.len());
     for selection in selections {
-        counts.push(steadily(async || count(rows, selection).await).await?);
+        counts.push(steadily(|| count(rows, selection)).await?);
     }
     Ok(counts)
 }
@@ -272,6 +308,35 @@ async fn count_all(rows: &dyn PublishedRows, selections: &[Selection]) -> Result
 async fn count(rows: &dyn PublishedRows, selection: &Selection) -> Result<u64, SyncError> {
     let count = rows.count(selection.model, selection.condition.as_ref()).await;
     count.map_err(|source| SyncError::Rows { selection: selection.to_string(), source })
+}
+
+/// Tells a subscriber that is brought up to date how far its rows are; nothing where nobody has asked for them.
+struct Marker<'a> {
+    publisher: &'a Publisher,
+    kind: Kind,
+    run: Uuid,
+    endpoint: &'a Endpoint,
+    only_to: Option<&'a str>,
+}
+
+impl Marker<'_> {
+    async fn under_way(&self, rows: u64, sent: u64) -> Result<(), SyncError> {
+        self.send(Step::UnderWay { run: self.run, endpoint: self.endpoint.clone(), rows, sent }).await
+    }
+
+    async fn done(&self, sent: u64) -> Result<(), SyncError> {
+        self.send(Step::Done { run: self.run, endpoint: self.endpoint.clone(), sent }).await
+    }
+
+    async fn send(&self, step: Step) -> Result<(), SyncError> {
+        if self.kind != Kind::Serve {
+            return Ok(());
+        }
+        let message = step.message(self.publisher.app(), 0);
+        let marker = publication(message, self.endpoint.clone(), self.only_to)
+            .map_err(|error| SyncError::Unsendable(error.to_string()))?;
+        steadily(|| async { Ok(self.publisher.send(vec![marker.clone()]).await?) }).await
+    }
 }
 
 /// A chunk that was sent.
@@ -289,28 +354,30 @@ fn published<'a>(
     after: Option<String>,
 ) -> impl futures_util::Stream<Item = Result<Sent, SyncError>> + 'a {
     let begun = (after, Instant::now());
-    let ids = stream::try_unfold(begun, async move |(after, due): (Option<String>, Instant)| {
+    let ids = stream::try_unfold(begun, move |(after, due): (Option<String>, Instant)| async move {
         tokio::time::sleep_until(due).await;
-        let ids = steadily(async || chunks.ids_after(after.as_deref(), settings.chunk).await).await?;
+        let ids = steadily(|| chunks.ids_after(after.as_deref(), settings.chunk)).await?;
         let Some(last) = ids.last().cloned() else { return Ok(None) };
         // No sooner than the rate allows, and what was missed is not made up for.
         let pause = settings.rate.map_or(0.0, |rate| ids.len() as f64 / f64::from(rate.max(1)));
         let due = due.max(Instant::now() - Duration::from_secs(1)) + Duration::from_secs_f64(pause);
         Ok(Some(((last.clone(), ids), (Some(last), due))))
     });
-    let publish = async move |(last, ids): (String, Vec<String>)| {
-        let rows = steadily(async || chunks.publish(ids.clone()).await).await?;
+    let publish = move |(last, ids): (String, Vec<String>)| async move {
+        let rows = steadily(|| chunks.publish(ids.clone())).await?;
         Ok(Sent { last, rows })
     };
     ids.map_ok(publish).try_buffered(settings.parallel.max(1))
 }
 
 async fn save(database: &dyn Database, cursor: &Cursor) -> Result<(), SyncError> {
-    steadily(async || cursor.save(database).await.map_err(SyncError::Cursor)).await
+    steadily(|| async { cursor.save(database).await.map_err(SyncError::Cursor) }).await
 }
 
 /// Does it until no server is away. Doing it again is harmless: what arrives twice is applied once more, or skipped.
-pub(super) async fn steadily<T>(work: impl AsyncFn() -> Result<T, SyncError>) -> Result<T, SyncError> {
+pub(crate) async fn steadily<T, F: Future<Output = Result<T, SyncError>>>(
+    work: impl Fn() -> F,
+) -> Result<T, SyncError> {
     let mut failures = 0;
     loop {
         match work().await {

@@ -15,6 +15,7 @@ mod selection;
 mod tests;
 mod unwritten;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -141,6 +142,22 @@ impl<DB: PromiscuousBackend> PublishedRows for DieselRows<DB> {
                 None => selection.load(connection.inner()).map_err(database_error)?,
             };
             rows.iter().map(|row| sync_row(model, row)).collect()
+        })
+        .await
+    }
+
+    async fn missing(&self, model: usize, ids: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let ids = ids.to_vec();
+        self.read_model(model, None, move |connection, model, _| {
+            let keys = ids.into_iter().filter_map(|id| key_values(model, &id).ok().map(|key| (id, key)));
+            let (ids, keys): (Vec<String>, Vec<_>) = keys.unzip();
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let rows = Selection::new(&model.table, What::Key, None).among(keys).load(connection.inner());
+            let rows = rows.map_err(database_error)?;
+            let there = rows.iter().map(|row| id_of(model, row)).collect::<Result<HashSet<_>, _>>()?;
+            Ok(ids.into_iter().filter(|id| !there.contains(id)).collect())
         })
         .await
     }

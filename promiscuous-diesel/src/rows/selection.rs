@@ -20,6 +20,8 @@ pub(super) struct Selection<'s, DB: PromiscuousBackend> {
     condition: Option<&'s str>,
     /// Where it begins and ends.
     edges: Vec<Edge<DB>>,
+    /// Only the rows with these keys, if there are any.
+    among: Vec<Vec<KeyValue<DB>>>,
     /// At most so many rows.
     limit: Option<usize>,
     /// How rows are locked.
@@ -49,13 +51,18 @@ pub(super) enum Edge<DB: PromiscuousBackend> {
 
 impl<'s, DB: PromiscuousBackend> Selection<'s, DB> {
     pub fn new(table: &'s Table, what: What<'s>, condition: Option<&'s str>) -> Self {
-        Self { table, what, condition, edges: Vec::new(), limit: None, lock: None }
+        Self { table, what, condition, edges: Vec::new(), among: Vec::new(), limit: None, lock: None }
     }
 
     /// Only the rows on this side of an edge, too.
     pub fn edge(mut self, edge: Edge<DB>) -> Self {
         self.edges.push(edge);
         self
+    }
+
+    /// Only the rows with these keys, of which there is one at the least.
+    pub fn among(self, keys: Vec<Vec<KeyValue<DB>>>) -> Self {
+        Self { among: keys, ..self }
     }
 
     /// At most so many rows.
@@ -107,6 +114,7 @@ impl<DB: PromiscuousBackend> QueryFragment<DB> for Selection<'_, DB> {
                 Edge::To(values) => self.push_edge(&Side::new("<", true), key, values, &mut pass)?,
             }
         }
+        self.push_among(&mut pass)?;
         if let Some(condition) = self.condition {
             pass.push_sql(" AND (\n");
             pass.push_sql(condition);
@@ -194,6 +202,32 @@ impl<DB: PromiscuousBackend> Selection<'_, DB> {
                 pass.push_sql(", ");
             }
             value.push(self.table, pass.reborrow())?;
+        }
+        pass.push_sql(")");
+        Ok(())
+    }
+
+    fn push_among<'b>(&'b self, pass: &mut AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let key = &self.table.primary_key;
+        let Some(first) = self.among.first() else { return Ok(()) };
+        pass.push_sql(" AND ");
+        if let ([column], [_]) = (key.as_slice(), first.as_slice()) {
+            pass.push_identifier(column)?;
+            pass.push_sql(" IN (");
+            for (position, value) in self.among.iter().flatten().enumerate() {
+                pass.push_sql(if position == 0 { "" } else { ", " });
+                value.push(self.table, pass.reborrow())?;
+            }
+            pass.push_sql(")");
+            return Ok(());
+        }
+        for (position, values) in self.among.iter().enumerate() {
+            pass.push_sql(if position == 0 { "(" } else { " OR " });
+            for (position, (column, value)) in key.iter().zip(values).enumerate() {
+                pass.push_sql(if position == 0 { "(" } else { " AND " });
+                self.push_comparison("=", column, value, pass)?;
+            }
+            pass.push_sql(")");
         }
         pass.push_sql(")");
         Ok(())

@@ -36,3 +36,25 @@ pub(super) fn bounded(backend: DbBackend, columns: &[Expr], bound: Bound, key: &
         compare(column, inclusive).and(compare(column, strict).or(same))
     }))
 }
+
+/// What holds for the rows with these keys; nothing where there is none. Every database finds them in an index.
+pub(super) fn among(columns: &[Expr], keys: Vec<Vec<Expr>>) -> Option<Expr> {
+    if let [column] = columns {
+        let values: Vec<Expr> = keys.into_iter().flatten().collect();
+        return (!values.is_empty()).then(|| column.clone().is_in(values));
+    }
+    let same = |key: Vec<Expr>| {
+        let mut parts =
+            columns.iter().zip(key).map(|(column, value)| column.clone().binary(BinOper::Equal, value));
+        let first = parts.next()?;
+        Some(parts.fold(first, |all, part| all.and(part)))
+    };
+    // A tree of this depth would be too deep for a parser: it is as flat as OR can be.
+    let mut any = sea_orm::Condition::any();
+    let mut count = 0;
+    for part in keys.into_iter().filter_map(same) {
+        any = any.add(part);
+        count += 1;
+    }
+    (count > 0).then(|| any.into())
+}

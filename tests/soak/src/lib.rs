@@ -162,7 +162,7 @@ pub async fn run(plan: Plan) -> Report {
 pub async fn ready(world: &World) {
     for subscriber in &world.subscribers {
         promiscuous_tests::until(Duration::from_secs(60), "the bindings of every queue", async || {
-            let bound = subscriber.eyes.count("promiscuous_subscriptions").await;
+            let bound = subscriber.eyes.count("promiscuous_subscriptions WHERE state <> 'binding'").await;
             (bound == subscriber.models.len()).then_some(())
         })
         .await;

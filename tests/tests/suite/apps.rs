@@ -196,7 +196,8 @@ impl Subscribing {
     /// remembers since when.
     pub async fn bound(&self) {
         until(SOON, "the queue's bindings", async || {
-            let bound = self.eyes.count("promiscuous_subscriptions WHERE endpoint NOT LIKE '%/*'").await;
+            let bound = "promiscuous_subscriptions WHERE state <> 'binding' AND endpoint NOT LIKE '%/*'";
+            let bound = self.eyes.count(bound).await;
             (bound == self.models.len()).then_some(())
         })
         .await;

@@ -7,6 +7,7 @@ mod column_types;
 mod commands;
 mod conduct;
 mod conformance;
+mod consumer_timeout;
 mod core_tables;
 mod dead_letters;
 mod doctor;

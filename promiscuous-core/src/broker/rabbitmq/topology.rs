@@ -158,7 +158,11 @@ pub(super) async fn look(
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     match channel.queue_declare(name.clone(), passive, FieldTable::default()).await {
         Ok(queue) => Ok(Some(queue)),
-        Err(error) if is_soft(&error, AMQPSoftError::NOTFOUND) => Ok(None),
+        // The same code is of a queue that is there, and whose node or process is not: who took it for gone would ask for all rows again.
+        Err(error) if is_soft(&error, AMQPSoftError::NOTFOUND) => match error.to_string() {
+            reason if reason.contains("no queue") => Ok(None),
+            reason => Err(BrokerError::Connection { at: broker.at().to_owned(), reason }),
+        },
         Err(error) => Err(broker_error(broker.at(), &error)),
     }
 }

@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use super::words::{Format, line};
 use super::{App, Connected, connect, signals::Stop, usage};
+use crate::bootstrap::{self, ServeSettings};
 use crate::config::Config;
+use crate::database::Database;
 use crate::error::{Error, chain};
 use crate::links::Links;
 use crate::publisher::Publisher;
@@ -32,11 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
     promiscuous publish User Order\n  \
     promiscuous publish \"User where updated_at > now() - interval '1 day'\" --to mailer\n  \
     promiscuous publish InventoryItem --rate 500 --dry-run\n  \
-    promiscuous publish --resume"
+    promiscuous publish --resume\n  \
+    promiscuous publish --serve"
 )]
 pub(super) struct Options {
     /// Models, each with an SQL condition on its table if need be, in the order in which they are sent.
-    #[arg(value_name = "MODEL [where CONDITION]", required_unless_present = "resume")]
+    #[arg(value_name = "MODEL [where CONDITION]", required_unless_present_any = ["resume", "serve"])]
     selections: Vec<String>,
     /// Send them to this app only [default: every app that subscribes].
     #[arg(long, value_name = "APP", conflicts_with = "resume")]
@@ -56,6 +59,9 @@ pub(super) struct Options {
     /// Go on with a run that was stopped: the latest, or the one of this name.
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "selections")]
     resume: Option<Option<Uuid>>,
+    /// Send rows to subscribers that ask for them (`promiscuous bootstrap`), until it is stopped.
+    #[arg(long, conflicts_with_all = ["selections", "to", "dry_run", "resume", "format"])]
+    serve: bool,
     /// Show no progress.
     #[arg(long)]
     quiet: bool,
@@ -84,6 +90,23 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
             "this app publishes no model whose rows could be sent again".into(),
         ));
     };
+    if options.serve {
+        let rows_settings = SyncSettings {
+            chunk: options.chunk,
+            parallel: options.parallel,
+            rate: options.rate,
+            ..SyncSettings::default()
+        };
+        let served = serving(&publisher, rows, database, &links, rows_settings, stop.clone()).await;
+        end(&publisher).await;
+        return Ok(match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{}", chain(&error));
+                ExitCode::FAILURE
+            }
+        });
+    }
     let parse = |text: &String| Selection::parse(text, rows.models(), database.dialect());
     let selections = match options.selections.iter().map(parse).collect::<Result<Vec<_>, _>>() {
         Ok(selections) => selections,
@@ -115,6 +138,21 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
         tracing::error!("{}", chain(&error));
         Ok(ExitCode::FAILURE)
     })
+}
+
+/// Serves bootstraps until it is asked to stop.
+pub(super) async fn serving(
+    publisher: &Publisher,
+    rows: Arc<dyn PublishedRows>,
+    database: Arc<dyn Database>,
+    links: &Links,
+    rows_settings: SyncSettings,
+    mut stop: Stop,
+) -> Result<(), SyncError> {
+    let settings = ServeSettings { rows: rows_settings };
+    let (publisher, broker) = (publisher.clone(), Arc::clone(&links.broker));
+    tracing::info!(app = publisher.app(), "serving bootstraps");
+    bootstrap::serve(publisher, rows, database, broker, settings, async move { stop.asked().await }).await
 }
 
 async fn end(publisher: &Publisher) {

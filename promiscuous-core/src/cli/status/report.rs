@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::bootstrap::joining::JOINING;
 use crate::cli::words::{age, printable};
 
 /// Messages are published within milliseconds: what waits for longer is held up, in milliseconds.
@@ -130,6 +131,9 @@ impl Report {
         if subscriptions.iter().any(|one| one.is_declared && one.state.is_none()) {
             advice.push("an endpoint is not bound yet: what is published to it does not arrive before `promiscuous subscribe` runs".to_owned());
         }
+        if subscriptions.iter().any(|one| one.state.as_deref() == Some(JOINING)) {
+            advice.push("an endpoint is joining: all of its rows are on their way, and nothing waits for its causes; where they do not come, run `promiscuous publish --serve` in the app that publishes them".to_owned());
+        }
         if subscriptions.iter().any(|one| !one.is_declared) {
             advice.push("an endpoint is bound that no model of this program takes: remove its binding from the queue if that is so for good".to_owned());
         }
@@ -253,7 +257,7 @@ mod tests {
     #[test]
     fn each_trouble_has_its_advice() {
         type Trouble = fn(&mut Report);
-        let cases: [(&str, Trouble); 8] = [
+        let cases: [(&str, Trouble); 9] = [
             ("recover", |report| report.outbox.as_mut().unwrap().oldest_at = Some(900_000)),
             ("writers have died", |report| report.versions.as_mut().unwrap().overdue = 1),
             ("raises the generation", |report| report.versions.as_mut().unwrap().is_trusted = false),
@@ -262,6 +266,9 @@ mod tests {
             ("dead list", |report| report.queue.as_mut().unwrap().dead = 1),
             ("promiscuous blocked", |report| report.parked.as_mut().unwrap().count = 1),
             ("not bound yet", |report| report.subscriptions.as_mut().unwrap()[0].state = None),
+            ("publish --serve", |report| {
+                report.subscriptions.as_mut().unwrap()[0].state = Some("joining".into());
+            }),
         ];
         for (says, change) in cases {
             let advice = advice(change);

@@ -131,6 +131,23 @@ impl Scheduler {
         }
     }
 
+    /// From now on another policy holds, of the same endpoints: who is to wait for what is decided anew.
+    pub fn change(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        let mut blocked = Vec::new();
+        for (&sequence, entry) in &mut self.entries {
+            // Whose waiting was given up does not begin again.
+            entry.ordered &= self.policy.is_ordered(&entry.message);
+            if matches!(entry.state, State::Blocked(_)) {
+                blocked.push(sequence);
+            }
+        }
+        blocked.sort_unstable();
+        for sequence in blocked {
+            self.evaluate(sequence);
+        }
+    }
+
     /// A message was delivered.
     pub fn arrive(&mut self, message: Arc<Message>) -> Arrival {
         if let Some(&sequence) = self.by_id.get(&message.id) {

@@ -20,7 +20,7 @@ pub struct Policy {
 }
 
 /// One binding of the app's queue: an endpoint, or all of an app for the sake of its total order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// What is bound.
     pub from: From,
@@ -30,6 +30,8 @@ pub struct Source {
     pub since: u64,
     /// How much order its messages want.
     pub consistency: Consistency,
+    /// Whether its rows are on their way (section 8): until all have come, its messages wait for nothing.
+    pub joining: bool,
 }
 
 impl Source {
@@ -44,6 +46,11 @@ impl Policy {
     /// From the app's bindings.
     pub fn new(sources: Vec<Source>) -> Self {
         Self { sources, resolved: Mutex::default() }
+    }
+
+    /// What is subscribed.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     fn source(&self, endpoint: &str) -> Option<&Source> {
@@ -65,7 +72,7 @@ impl Policy {
 
     /// The source of an endpoint (or an order) whose messages wait for their causes, and are waited for as readers.
     fn ordered(&self, endpoint: &str) -> Option<&Source> {
-        self.source(endpoint).filter(|source| source.consistency.is_ordered())
+        self.source(endpoint).filter(|source| source.consistency.is_ordered() && !source.joining)
     }
 
     /// Whether a message waits for anything at all: one that writes weak endpoints only does not, and neither does one without versions, or one
@@ -114,7 +121,8 @@ impl Policy {
         generation: u64,
         known: &impl Known,
     ) -> Option<Obstacle> {
-        let source = self.source(place.key.endpoint_str())?;
+        // None while the app's rows are on their way: then an earlier place may have been lost.
+        let source = self.ordered(place.key.endpoint_str())?;
         let Some(applied) = known.get(&place.key) else {
             return Some(Obstacle::NotLoaded(place.key.clone()));
         };

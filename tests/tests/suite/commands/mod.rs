@@ -4,6 +4,7 @@ use promiscuous_tests::processes::Builder;
 use serde_json::Value;
 
 mod blocked;
+mod bootstrap;
 mod dead;
 mod publish;
 mod status;

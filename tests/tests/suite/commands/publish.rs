@@ -23,7 +23,7 @@ crate::conformance::over_stacks! {
 }
 
 /// Counters that no app knows of.
-async fn insert(publishing: &Publishing, ids: impl IntoIterator<Item = i64>, n: i64) {
+pub(super) async fn insert(publishing: &Publishing, ids: impl IntoIterator<Item = i64>, n: i64) {
     let rows: Vec<String> = ids.into_iter().map(|id| format!("({id}, {n})")).collect();
     publishing.eyes.execute(&format!("INSERT INTO counters (id, n) VALUES {}", rows.join(", "))).await;
 }
@@ -36,7 +36,7 @@ async fn publish(publishing: &Publishing, arguments: &[&str]) -> Value {
     lines.remove(0)
 }
 
-async fn until_equal(subscribing: &Subscribing, publishing: &Publishing, model: Model) {
+pub(super) async fn until_equal(subscribing: &Subscribing, publishing: &Publishing, model: Model) {
     until(SOON, "equal rows", async || {
         let here = publishing.eyes.rows(model, false).await;
         (subscribing.rows(model, false).await == here).then_some(())
@@ -78,7 +78,7 @@ async fn what_was_written_behind_everybody_s_back_is_there_after_a_publish(from:
 }
 
 /// Increments, destroys and creates until it is told to end.
-async fn write(shop: Arc<dyn App>, task: i64, ended: Arc<AtomicBool>) {
+pub(super) async fn write(shop: Arc<dyn App>, task: i64, ended: Arc<AtomicBool>) {
     // Each task has counters of its own to destroy, and all share the first ones.
     let mut alive: Vec<i64> = (0..10).map(|n| 100 + 10 * task + n).collect();
     let mut next = 1_000 * (task + 1);

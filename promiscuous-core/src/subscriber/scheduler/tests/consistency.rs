@@ -14,7 +14,12 @@ use crate::registry::From;
 
 /// What the tests subscribe to; `since` is 100, later than the past and earlier than every version below.
 fn policy() -> Arc<Policy> {
-    let source = |from, consistency| Source { from, bound: 100, since: 100, consistency };
+    policy_since(100, false)
+}
+
+/// The same; `joining` is whether all rows are on their way.
+fn policy_since(since: u64, joining: bool) -> Arc<Policy> {
+    let source = |from, consistency| Source { from, bound: since, since, consistency, joining };
     let from = |text| From::parse(text).unwrap();
     Arc::new(Policy::new(vec![
         source(from("p/user"), Consistency::Causal),
@@ -51,6 +56,7 @@ fn message(write: Vec<WriteDependency>) -> Message {
         generation: 1,
         operations: Vec::new(),
         dependencies: Some(dependencies),
+        bootstrap: None,
     }
 }
 
@@ -218,4 +224,39 @@ fn of_a_long_chain_only_the_next_one_is_looked_at() {
     assert_eq!(waiting.at(&key("g/*"), Some(Version::new(1, 2))), [5_000, 999, 998]);
     waiting.remove(&obstacle(1), 999);
     assert_eq!(waiting.at(&key("g/*"), Some(Version::new(1, 2))), [5_000, 998]);
+}
+
+/// Loads what was asked for since: nothing is known of it.
+fn load(scheduler: &mut Scheduler) {
+    for key in scheduler.take_loads() {
+        scheduler.loaded(&key, Applied { version: None, readers: Some(BTreeMap::new()) });
+    }
+}
+
+#[test]
+fn while_rows_are_on_their_way_nothing_waits_and_when_they_have_come_what_follows_does() {
+    // What was lost: version 501 of the user, and the place 700 in an order.
+    let user = reading(message(vec![write("p/user/1", 501, 502)]), "p/user/9", 400);
+    let post =
+        Message { app: "g".into(), ..message(vec![write("g/post/1", 0, 702), write("g/*", 700, 701)]) };
+    let mut waiting = arrived(vec![user.clone(), post.clone()]);
+    assert_eq!((applied(&mut waiting).len(), waiting.blocked_len()), (0, 2));
+    waiting.change(policy_since(800, true));
+    assert_eq!(applied(&mut waiting), [0, 1]);
+    // And whoever comes while they are.
+    let mut scheduler = Scheduler::new(policy_since(800, true));
+    scheduler.arrive(Arc::new(user));
+    scheduler.arrive(Arc::new(post));
+    assert_eq!(applied(&mut scheduler), [0, 1]);
+    scheduler.change(policy_since(800, false));
+    // Of before that moment nothing is waited for, of after it everything.
+    scheduler.arrive(Arc::new(message(vec![write("p/user/1", 790, 801)])));
+    scheduler.arrive(Arc::new(message(vec![write("p/user/2", 810, 811)])));
+    let place = vec![write("g/post/2", 0, 802), write("g/*", 820, 821)];
+    scheduler.arrive(Arc::new(Message { app: "g".into(), ..message(place) }));
+    load(&mut scheduler);
+    assert_eq!(applied(&mut scheduler), [2]);
+    assert_eq!(scheduler.blocked_len(), 2);
+    scheduler.arrive(Arc::new(message(vec![write("p/user/2", 0, 810)])));
+    assert_eq!(applied(&mut scheduler), [5, 3]);
 }

@@ -133,6 +133,7 @@ pub(super) async fn publish(steps: &[Step], total_order: [bool; 2]) -> Vec<Arc<M
             generation: 1,
             operations: keys.iter().filter(|_| lives).map(update).collect(),
             dependencies: Some(clock.tick(messages.len(), dependencies)),
+            bootstrap: None,
         }));
         if lives {
             context.wrote(&causes, &keys);
@@ -152,6 +153,7 @@ fn sync(app: &str, write: Vec<WriteDependency>) -> Arc<Message> {
         generation: 1,
         operations: write.iter().map(|w| operation(OperationKind::Sync, &w.key)).collect(),
         dependencies: Some(Dependencies { write, ..Dependencies::default() }),
+        bootstrap: None,
     })
 }
 

@@ -69,6 +69,7 @@ impl Subscription {
             bound: since(bound.first),
             since: since(bound.first),
             consistency: bound.consistency,
+            joining: false,
         });
         Self { policy: Arc::new(Policy::new(sources.collect())), bound }
     }
