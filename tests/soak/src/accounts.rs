@@ -319,12 +319,15 @@ impl History {
                 violations.insert((kind, id, cause, place));
             }
         }
+        let latest = self.latest(log);
         for (kind, id, cause, place) in violations {
             // What the cause had become by then.
             let later = self.values.get(&cause.0).into_iter().flatten().copied();
-            let before = |value: &i64| position.get(&(cause.0, *value)).is_some_and(|at| *at < place);
-            let overtakers: Vec<i64> = later.filter(|value| *value > cause.1).filter(before).collect();
-            if self.is_excused((kind, id), cause, &overtakers, losses) {
+            let applied = |value: i64| position.get(&(cause.0, value)).map(|at| (value, latest[*at], *at));
+            let before = later.filter(|value| *value > cause.1).filter_map(applied);
+            let overtakers: Vec<(i64, u64)> =
+                before.filter(|(.., at)| *at < place).map(|(value, latest, _)| (value, latest)).collect();
+            if self.is_excused((kind, id, latest[place]), cause, &overtakers, losses) {
                 account.excused += 1;
             } else {
                 let times = |object: Object, value| self.times.get(&(object, value)).copied();
@@ -337,23 +340,48 @@ impl History {
         }
     }
 
-    /// Whether a loss lies between a cause and its effect, or between an effect and each later state of its cause that was applied before it.
+    /// When the latest was written of all that was applied up to each place: the place itself was applied after that.
+    fn latest(&self, log: &[Line]) -> Vec<u64> {
+        let written = log.iter().map(|line| {
+            let object = (static_name(&line.kind), line.object);
+            self.times.get(&(object, line.value)).map_or(0, |(began, _)| *began)
+        });
+        let mut latest = 0;
+        let up_to = written.map(|at| {
+            latest = at.max(latest);
+            latest
+        });
+        up_to.collect()
+    }
+
+    /// Whether a loss lies between a cause and its effect, or between an effect and each later state of its cause that was applied before it:
+    /// between their writes, or because both were on their way at the loss. Then a version of the next generation, a dead writer's
+    /// perhaps, goes over all that they would wait for.
+    ///
+    /// Effect and overtakers come with a moment after which they were applied.
     fn is_excused(
         &self,
-        effect: Object,
+        (kind, id, applied): (&'static str, i64, u64),
         (cause, value): (Object, i64),
-        overtakers: &[i64],
+        overtakers: &[(i64, u64)],
         losses: &Losses,
     ) -> bool {
+        let effect = (kind, id);
         let time = |object: Object, value: i64| self.times.get(&(object, value)).copied();
         let Some((began, ended)) = time(effect, 0) else { return false };
         let between = |from: u64, to: u64, losses: &[u64]| {
             losses.iter().any(|loss| (from.saturating_sub(NEAR)..=to.saturating_add(NEAR)).contains(loss))
         };
         let before = time(cause, value).is_some_and(|(from, _)| between(from, ended, &losses.versions));
-        let lies_between =
-            |later: &i64| time(cause, *later).is_some_and(|(_, to)| between(began, to, &losses.versions));
-        let after = !overtakers.is_empty() && overtakers.iter().all(lies_between);
+        let on_their_way = |applied: u64| between(began, applied, &losses.versions);
+        let lies_between = |(later, applied): &(i64, u64)| {
+            let written = time(cause, *later).is_some_and(|(_, to)| between(began, to, &losses.versions));
+            written || on_their_way(*applied)
+        };
+        let after = match overtakers {
+            [] => on_their_way(applied),
+            overtakers => overtakers.iter().all(lies_between),
+        };
         // Whoever read a state is not known any more once a cache was lost that knew the state.
         let forgotten = time(cause, value).is_some_and(|(from, _)| between(from, u64::MAX, &losses.caches));
         before || after || forgotten

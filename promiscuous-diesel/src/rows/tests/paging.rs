@@ -7,6 +7,7 @@ on_each! {
     a_stretch_is_read_from_its_first_to_its_last_row = stretches;
     text_is_ordered_as_the_database_does_by_default = collated;
     an_empty_table_has_no_rows = empty;
+    what_is_gone_is_told_from_what_is_there_and_from_what_can_be_no_id = missing;
 }
 
 fn insert_awkward_keys<DB: PromiscuousBackend>(test: &TestDatabase) {
@@ -104,6 +105,28 @@ async fn empty<DB: Tested>(test: TestDatabase) {
             let stretch = Stretch { first: id, last: id };
             assert!(rows.read(model, None, stretch, unless_written).await.unwrap().is_empty());
         }
+    }
+}
+
+async fn missing<DB: Tested>(test: TestDatabase) {
+    // Given
+    let rows = prepare::<DB>(&test);
+    insert_awkward_keys::<DB>(&test);
+    let missing = async |model, ids: &[&str]| {
+        let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+        rows.missing(model, &ids).await.unwrap()
+    };
+    // then
+    assert_eq!(missing(ITEM, &["5", "6", "-3", "no number", "7"]).await, ["6", "7"]);
+    assert_eq!(missing(ITEM, &["5"]).await, [""; 0]);
+    assert_eq!(missing(ITEM, &[]).await, [""; 0]);
+    let carts = ["b%2Fc,1,-2", "b%2Fc,2,-2", "A,1,1", "b,1,1", "A,1"];
+    assert_eq!(missing(CART, &carts).await, ["b%2Fc,2,-2", "b,1,1"]);
+    assert_eq!(missing(LABEL, &["a%2Fb", "a%2Fc", "%"]).await, ["a%2Fc"]);
+    // and of all keys none is
+    for (model, table, columns) in KEYS {
+        let all = selected::<DB>(&test, columns, table);
+        assert_eq!(rows.missing(model, &all).await.unwrap(), [""; 0], "{table}");
     }
 }
 

@@ -240,3 +240,30 @@ async fn models_are_listed_by_name() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_gone_is_told_from_what_is_there_and_from_what_can_be_no_id() {
+    everywhere(async |library| {
+        let missing = async |name: &str, ids: &[&str]| {
+            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+            library.rows.missing(library.model(name), &ids).await.unwrap()
+        };
+        // given
+        library.write_authors(&["A", "B", "C"]).await;
+        for (shelf, row) in [("a b", 1), ("b", 2)] {
+            let (shelf, title) = (Set(shelf.into()), Set(String::from("T")));
+            let book = book::ActiveModel { shelf, row: Set(row), place: Set(1), title };
+            book.insert(&library.db).await.unwrap();
+        }
+        shelf::ActiveModel { label: Set("apple".into()) }.insert(&library.db).await.unwrap();
+        // then
+        assert_eq!(missing("Author", &["1", "4", "2", "no number", "-1"]).await, ["4", "-1"]);
+        assert_eq!(missing("Author", &["1"]).await, [""; 0]);
+        assert_eq!(missing("Author", &[]).await, [""; 0]);
+        let books = ["a%20b,1,1", "a%20b,2,1", "b,1,1", "b,2,1", "b,2"];
+        assert_eq!(missing("Book", &books).await, ["a%20b,2,1", "b,1,1"]);
+        // Whatever the database takes for the same.
+        assert_eq!(missing("Shelf", &["apple", "APPLE", "pear"]).await, ["APPLE", "pear"]);
+    })
+    .await;
+}

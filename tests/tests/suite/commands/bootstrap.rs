@@ -131,6 +131,8 @@ mod faults {
         // then it finds that out by itself, and does not wait for what was lost,
         let _process = subscribing.start().await;
         until_all_are(&subscribing, "joining").await;
+        let bound = "promiscuous_sync WHERE position LIKE '%\"is_bound\":true%'";
+        until(SOON, "its queue", async || (subscribing.count(bound).await == 1).then_some(())).await;
         shop.write(increment(1)).await.unwrap();
         shop.write(increment(1)).await.unwrap();
         subscribing.counted(1, 3).await;
