@@ -9,22 +9,38 @@ use promiscuous_tests::servers::{PrivateServers, Server};
 
 const PAGE: &str = include_str!("../../../docs/security.md");
 
-/// The page's commands that begin with these words, as their arguments.
-fn commands(program: &str) -> Vec<Vec<String>> {
-    let lines = PAGE.lines().filter_map(|line| line.strip_prefix(program));
+/// What the page has below this heading, and what it has without that.
+fn section(heading: &str) -> (&'static str, String) {
+    let (before, rest) = PAGE.split_once(heading).expect("the page has this heading");
+    let (section, after) = rest.split_at(rest.find("\n## ").unwrap_or(rest.len()));
+    (section, format!("{before}{after}"))
+}
+
+/// What whoever takes part in bootstraps may do besides.
+const BOOTSTRAPS: &str = "\n### With bootstraps\n";
+
+/// The commands of a text that begin with these words, as their arguments.
+fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(program));
     lines
         .map(|line| line.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect())
         .collect()
 }
 
 async fn grant(servers: &PrivateServers) {
-    for command in commands("rabbitmqctl ") {
-        servers.rabbitmqctl(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    }
+    let (_, page) = section(BOOTSTRAPS);
+    administer(servers, &page).await;
     let admin = redis::Client::open(servers.url(Server::Redis)).unwrap();
     let mut admin = admin.get_multiplexed_async_connection().await.unwrap();
-    for command in commands("redis-cli ") {
+    for command in commands(&page, "redis-cli ") {
         redis::cmd(&command[0]).arg(&command[1..]).exec_async(&mut admin).await.unwrap();
+    }
+}
+
+/// Does what a text says to RabbitMQ.
+async fn administer(servers: &PrivateServers, text: &str) {
+    for command in commands(text, "rabbitmqctl ") {
+        servers.rabbitmqctl(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 }
 
@@ -209,5 +225,51 @@ mod faults {
                 words.fold(&mut refused, |command, word| command.arg(word)).exec_async(&mut raw).await;
             assert!(refused.unwrap_err().code() == Some("NOPERM"), "{command}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_permissions_for_bootstraps_are_enough_and_without_them_nobody_gets_a_row() {
+        // given rows of before there was a subscriber
+        let servers = PrivateServers::new(&[Server::Redis, Server::RabbitMq]).await;
+        grant(&servers).await;
+        let (here, there) = (database(Side::Publishing).await, database(Side::Subscribing).await);
+        let eyes = Eyes::open(there.url()).await;
+        let mut writer =
+            process(env!("CARGO_BIN_EXE_publisher"), "shop", &servers, &here).arg("create:1").spawn();
+        writer.wait_for_line("idle").await;
+        writer.terminate();
+        assert!(writer.wait().await.success());
+        let serve = || {
+            let serve = process(env!("CARGO_BIN_EXE_command"), "shop", &servers, &here);
+            serve.arg("publish").arg("--serve").env("PUBLISHES", "counter").with_log().spawn()
+        };
+        let bootstrap = || {
+            let bootstrap = process(env!("CARGO_BIN_EXE_command"), "mailer", &servers, &there);
+            bootstrap.arg("bootstrap").env("SUBSCRIBES", "counter").env("FROM", "shop").with_log().spawn()
+        };
+        // when nobody may do more than publish and subscribe, then both say so,
+        let mut refused = serve();
+        refused.wait_for_line("ACCESS_REFUSED").await;
+        assert!(!refused.wait().await.success());
+        let mut refused = bootstrap();
+        refused.wait_for_line("ACCESS_REFUSED").await;
+        refused.terminate();
+        refused.wait().await;
+        assert_eq!(eyes.count("counters").await, 0);
+        // and with the section's permissions it is done.
+        administer(&servers, section(BOOTSTRAPS).0).await;
+        let mut serving = serve();
+        serving.wait_for_line("serving bootstraps").await;
+        let mut joining = bootstrap();
+        assert!(joining.wait().await.success(), "{:#?}", joining.said());
+        assert_eq!(eyes.count("counters").await, 1);
+        serving.terminate();
+        assert!(serving.wait().await.success());
+        for line in joining.said().iter().chain(serving.said()) {
+            assert!(!line.contains("WARN") && !line.contains("ERROR"), "{line}");
+        }
+        // and nobody asks in another one's name
+        let mailer = RabbitMq::new(&url_of("mailer", &servers, Server::RabbitMq)).unwrap();
+        assert_refused(mailer.publish(vec![publication("billing/promiscuous-bootstrap")]).await.remove(0));
     }
 }
