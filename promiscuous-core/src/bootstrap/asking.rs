@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::joining::{self, Bootstrap, Part, covers};
+use super::joining::{self, Bootstrap};
+use super::parts::{Part, covers};
 use super::requests_to;
 use super::step::{REQUESTS, Step, publication};
 use crate::broker::{Broker, Publication};
@@ -135,7 +136,7 @@ async fn send(broker: &dyn Broker, requests: Vec<Publication>) -> Result<(), Err
 
 #[cfg(test)]
 mod tests {
-    use super::super::joining::PartState;
+    use super::super::parts::PartState;
     use super::*;
     use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 //!
 //! In the order of the steps:
 //!
-//! 1. The subscriber notes that it is [`joining`]: its endpoints are weak from now on, and nothing waits for what was lost.
+//! 1. The subscriber notes that it is `joining`: its endpoints are weak from now on, and nothing waits for what was lost.
 //! 2. It binds its queue, so that whatever is published from now on arrives.
 //! 3. It asks for all rows (`asking`). A publisher that serves (`serving`) sends them into the subscriber's queue, and ends with a marker for
 //!    each endpoint.
@@ -19,13 +19,15 @@
 mod asking;
 mod gone;
 pub(crate) mod joining;
+mod parts;
 mod serving;
 mod step;
 
 use crate::broker::{Queue, QueueKind};
 
 pub(crate) use asking::ask;
-pub use joining::{Follower, Part, PartState, Progress};
+pub use joining::{Follower, Progress};
+pub use parts::{Part, PartState};
 pub use serving::{ServeSettings, serve};
 pub use step::Step;
 pub(crate) use step::publication;

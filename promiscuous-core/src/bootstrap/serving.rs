@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::gone::{self, Look};
-use super::joining::covers;
+use super::parts::covers;
 use super::{Step, publication, requests_to};
 use crate::broker::{Broker, Consumer, Delivery, Publication};
 use crate::database::Database;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
-use super::words::{Format, line, printable};
+use super::words::{Format, bar_style, line, printable};
 use super::{App, connect, signals::Stop, usage};
 use crate::bootstrap::{Follower, Part, PartState, Progress};
 use crate::config::Config;
@@ -174,7 +174,7 @@ impl Told {
                 for part in &progress.parts {
                     let bar = bars.entry(part.endpoint.clone()).or_insert_with(|| {
                         let bar = all.add(ProgressBar::new(part.rows).with_position(part.sent));
-                        bar.set_style(style());
+                        bar.set_style(bar_style());
                         bar.set_message(part.endpoint.to_string());
                         bar.reset_eta();
                         bar
@@ -201,12 +201,6 @@ impl Told {
             bars.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
         }
     }
-}
-
-fn style() -> ProgressStyle {
-    let template = "{msg:32} {wide_bar} {human_pos} of {human_len}, {per_sec:>12}, {eta:>4} left";
-    // Only a template that makes no sense is refused.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn summary(progress: &Progress, took: Duration, format: Format) {

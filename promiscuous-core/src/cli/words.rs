@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use indicatif::ProgressStyle;
 
 /// How data is written on stdout.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +75,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// How a bar of rows looks.
+pub(super) fn bar_style() -> ProgressStyle {
+    let template = "{msg:32} {wide_bar} {human_pos} of {human_len}, {per_sec:>12}, {eta:>4} left";
+    // Only a template that makes no sense is refused.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]

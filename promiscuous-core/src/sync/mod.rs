@@ -8,11 +8,13 @@
 //! * `chunk`: the three steps for some ids: versions, rows, and again those that were being written
 //! * `messages`: rows with their versions become messages (pure)
 //! * [`Selection`]: which rows (pure)
-//! * [`Run`]: selections one after the other, with a cursor in the database to go on from
+//! * [`Run`]: selections one after the other, with a cursor in the database to go on from; `marker`: whoever has asked for them is told how far it is
 
 mod chunk;
 mod condition;
 mod cursor;
+mod error;
+mod marker;
 mod messages;
 mod rows;
 mod run;
@@ -20,7 +22,8 @@ mod selection;
 
 pub use condition::{Condition, ConditionError};
 pub use cursor::{Cursor, Kind, Position};
+pub use error::SyncError;
 pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
 pub(crate) use run::steadily;
-pub use run::{Progress, Run, SyncError, SyncSettings};
+pub use run::{Progress, Run, SyncSettings};
 pub use selection::{Selection, SelectionError};

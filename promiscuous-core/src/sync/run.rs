@@ -9,16 +9,13 @@ use uuid::Uuid;
 
 use super::chunk::Chunks;
 use super::cursor::{Cursor, Kind};
+use super::marker::Marker;
 use super::messages::Sender;
-use super::{PublishedRows, Selection, SelectionError};
-use crate::bootstrap::{Step, publication};
-use crate::broker::BrokerError;
-use crate::database::{Database, DatabaseError, DatabaseErrorKind};
-use crate::error::{Error, chain};
-use crate::key::Endpoint;
+use super::{PublishedRows, Selection, SyncError};
+use crate::database::Database;
+use crate::error::chain;
 use crate::publisher::Publisher;
 use crate::subscriber::backoff::Backoff;
-use crate::version_store::StoreError;
 
 /// How often the cursor is kept at the most: what was sent since is sent again after a death.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
@@ -43,86 +40,6 @@ pub struct SyncSettings {
 impl Default for SyncSettings {
     fn default() -> Self {
         Self { only_to: None, chunk: 1_000, parallel: 4, rate: None }
-    }
-}
-
-/// Why rows could not be published again. What was sent before is sent, and the run can be resumed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SyncError {
-    /// The rows could not be read: the condition names a column that is not there, for instance.
-    #[error("the rows of `{selection}` could not be read")]
-    Rows {
-        /// What was asked for.
-        selection: String,
-        /// What the database said.
-        #[source]
-        source: DatabaseError,
-    },
-    /// A row does not fit into a message.
-    #[error("{0}")]
-    Unsendable(String),
-    /// Rows are being written all the time.
-    #[error(
-        "{rows} rows of `{selection}` have been in the hands of writers for {} s: look for a transaction that does not end, then resume",
-        waited.as_secs()
-    )]
-    Busy {
-        /// What was asked for.
-        selection: String,
-        /// How many rows.
-        rows: usize,
-        /// How long they were waited for.
-        waited: Duration,
-    },
-    /// The app that is to get them does not subscribe.
-    #[error(
-        "the app `{app}` has no queue {queue}: start its `promiscuous subscribe` first, or look whether it is called so"
-    )]
-    NoQueue {
-        /// The app.
-        app: String,
-        /// The queue that is missing.
-        queue: String,
-    },
-    /// Nothing to go on with.
-    #[error("there is no unfinished run{}: begin one with `promiscuous publish MODEL`", run.map(|run| format!(" {run}")).unwrap_or_default())]
-    NoRun {
-        /// The one that was asked for.
-        run: Option<Uuid>,
-    },
-    /// A selection that is none any more: a model was renamed since.
-    #[error(transparent)]
-    Selection(#[from] SelectionError),
-    /// How far the run has come could not be kept.
-    #[error(
-        "the table promiscuous_sync could not be used: check the database, and that `promiscuous migrate` was run"
-    )]
-    Cursor(#[source] DatabaseError),
-    /// The broker failed or refused.
-    #[error("the broker did not take the rows")]
-    Broker(#[from] BrokerError),
-    /// The version store failed.
-    #[error(transparent)]
-    Publisher(#[from] Error),
-}
-
-impl SyncError {
-    /// Whether a server is away or busy, so that the same again may succeed.
-    pub(crate) fn is_transient(&self) -> bool {
-        let database = |error: &DatabaseError| {
-            matches!(error.kind, DatabaseErrorKind::Connection | DatabaseErrorKind::Contention)
-        };
-        let store = |error: &StoreError| matches!(error, StoreError::Unavailable { .. });
-        match self {
-            Self::Rows { source, .. } | Self::Cursor(source) => database(source),
-            Self::Broker(error) => {
-                matches!(error, BrokerError::Connection { .. } | BrokerError::Nacked { .. })
-            }
-            Self::Publisher(Error::VersionStore(error)) => store(error),
-            Self::Publisher(Error::Database(error)) => database(error),
-            _ => false,
-        }
     }
 }
 
@@ -308,35 +225,6 @@ async fn count_all(rows: &dyn PublishedRows, selections: &[Selection]) -> Result
 async fn count(rows: &dyn PublishedRows, selection: &Selection) -> Result<u64, SyncError> {
     let count = rows.count(selection.model, selection.condition.as_ref()).await;
     count.map_err(|source| SyncError::Rows { selection: selection.to_string(), source })
-}
-
-/// Tells a subscriber that is brought up to date how far its rows are; nothing where nobody has asked for them.
-struct Marker<'a> {
-    publisher: &'a Publisher,
-    kind: Kind,
-    run: Uuid,
-    endpoint: &'a Endpoint,
-    only_to: Option<&'a str>,
-}
-
-impl Marker<'_> {
-    async fn under_way(&self, rows: u64, sent: u64) -> Result<(), SyncError> {
-        self.send(Step::UnderWay { run: self.run, endpoint: self.endpoint.clone(), rows, sent }).await
-    }
-
-    async fn done(&self, sent: u64) -> Result<(), SyncError> {
-        self.send(Step::Done { run: self.run, endpoint: self.endpoint.clone(), sent }).await
-    }
-
-    async fn send(&self, step: Step) -> Result<(), SyncError> {
-        if self.kind != Kind::Serve {
-            return Ok(());
-        }
-        let message = step.message(self.publisher.app(), 0);
-        let marker = publication(message, self.endpoint.clone(), self.only_to)
-            .map_err(|error| SyncError::Unsendable(error.to_string()))?;
-        steadily(|| async { Ok(self.publisher.send(vec![marker.clone()]).await?) }).await
-    }
 }
 
 /// A chunk that was sent.

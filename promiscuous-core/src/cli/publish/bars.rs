@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
-use crate::cli::words::{cut, printable};
+use crate::cli::words::{bar_style, cut, printable};
 use crate::sync::{Position, Progress, Selection};
 
 /// How often a log is told.
@@ -45,7 +45,7 @@ impl Bars {
         let counts = totals.iter().zip(&position.sent).enumerate();
         let bars = names.zip(counts).map(|(name, (place, (&total, &sent)))| {
             let bar = all.add(ProgressBar::new(total.max(sent)).with_position(sent));
-            bar.set_style(style());
+            bar.set_style(bar_style());
             bar.set_message(cut(&name, NAME));
             if place < position.at {
                 bar.abandon();
@@ -89,10 +89,4 @@ impl Bars {
             bars.iter().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
         }
     }
-}
-
-fn style() -> ProgressStyle {
-    let template = "{msg:32} {wide_bar} {human_pos} of {human_len}, {per_sec:>12}, {eta:>4} left";
-    // Only a template that makes no sense is refused.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
