@@ -153,12 +153,12 @@ fn what_is_still_on_its_way_at_a_loss_may_be_overtaken_by_what_is_written_after_
     let late = late(&[first, second, third, message, noticed]);
     assert_eq!(account(&late, 107).violations.len(), 1);
     // unless that was on its way at the loss, too: something was applied before it that was written after the loss
-    let mut entries = entries;
-    entries.push(entry(Write::User { id: 7, revision: 0 }, 110 * SECOND, Fate::Acknowledged));
+    let mut more = entries;
+    more.push(entry(Write::User { id: 7, revision: 0 }, 110 * SECOND, Fate::Acknowledged));
     truth.users.insert(7, 0);
     let account = |log: &[Line], loss: u64| {
         let losses = Losses { versions: vec![loss * SECOND], caches: Vec::new() };
-        publisher(&entries, &truth).1.subscriber(&ALL, log, &losses)
+        publisher(&more, &truth).1.subscriber(&ALL, log, &losses)
     };
     let with_new = |at: usize| {
         let mut log = late.clone();
