@@ -41,6 +41,7 @@ impl Binder<'_> {
         let bindings = sources.iter().map(|(from, _)| from.binding()).collect();
         let queue = Queue { app: self.settings.app.clone(), bindings, kind: self.settings.queue_kind };
         self.declare(&queue).await?;
+        fail::fail_point!("after_declare");
         let skew = u64::try_from(self.settings.clock_skew.as_micros()).unwrap_or(u64::MAX);
         let mut bound = Vec::with_capacity(sources.len());
         for (from, consistency) in sources {

@@ -18,7 +18,7 @@ async fn main() {
     let seconds = std::env::args().nth(1).map_or(60, |text| text.parse().expect("Seconds are a number."));
     let folder = std::env::temp_dir().join(format!("promiscuous-outage-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("The temporary folder can be written.");
-    // A publisher on PostgreSQL.
+    // A seed whose publisher and subscribers are on three databases.
     let world = Arc::new(World::new(4, RATE, &folder, Programs::beside_this_one()).await);
     println!("* {} to {}", world.publisher.stack, world.subscribers[0].stack);
     let start =

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use promiscuous_tests::conformance::step::{create_counter, destroy_counter, increment};
 use promiscuous_tests::conformance::{Model, Stack};
+use promiscuous_tests::deaths::STOP_AT;
 use promiscuous_tests::processes::Process;
 use promiscuous_tests::until;
 use serde_json::json;
@@ -65,6 +66,27 @@ async fn a_new_subscriber_is_given_everything_while_writes_go_on_and_is_live_the
     shop.write(increment(500)).await.unwrap();
     subscribing.counted(500, 6).await;
     assert_eq!(subscribing.count("promiscuous_parked").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_starts_while_another_worker_binds_the_queue_for_the_first_time_has_lost_nothing() {
+    // given a worker that has declared the queue, and has not recorded since when it is bound
+    let publishing = Publishing::new(Stack::SEAORM_SQLITE).await;
+    let subscribing = publishing.subscribing(Stack::DIESEL_POSTGRES, &["counter"]).await;
+    let mut first = subscribing.process().env(STOP_AT, "after_declare").spawn();
+    first.wait_for_line("reached").await;
+    // when
+    let mut second = subscribing.process().env("RUST_LOG", "info").with_log().spawn();
+    second.wait_for_line("consuming").await;
+    // then
+    assert_eq!(subscribing.count("promiscuous_subscriptions WHERE state = 'live'").await, 1);
+    assert_eq!(subscribing.count("promiscuous_sync").await, 0);
+    // and if the first one dies there, nobody takes that for a loss
+    first.kill().await;
+    second.kill().await;
+    let mut third = subscribing.process().env("RUST_LOG", "info").with_log().spawn();
+    third.wait_for_line("consuming").await;
+    assert_eq!(subscribing.count("promiscuous_sync").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
