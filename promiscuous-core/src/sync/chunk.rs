@@ -1,4 +1,5 @@
-//! Some ids of a table: **(a) their versions, (b) then their rows, (c) and again those that were being written.**
+//! Some ids of a table: **(a) their versions, (b) then their rows, (c) and again those that were being written**, or were written between (a) and
+//! another look at their versions after (b): so a row is sent as it was at its version, and no subscriber sees it go back.
 //!
 //! A version is bumped only together with its lock, which is released after COMMIT. So a row that is read after its version was, and was not
 //! locked then, is at least as new as that version.
@@ -20,6 +21,10 @@ use crate::version_store::KeyVersion;
 
 /// How long a row may be in the hands of writers. A dead one's lock is gone after its deadline, 30 s.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// At so many looks a row is sent only if nobody has written it between the two looks at its version. A row that somebody writes all the time is
+/// sent all the same: it is at least as new as its version, and whoever has it may see it go back for a moment, until what was written in between has come.
+const EXACT_LOOKS: u32 = 6;
 
 /// The first pause before rows are looked at again, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
@@ -50,9 +55,10 @@ impl Chunks<'_> {
     /// Sends the rows of these ids, which come one after the other in the table; answers with how many there were.
     pub(super) async fn publish(&self, mut ids: Vec<String>) -> Result<u64, SyncError> {
         let (begun, mut pause) = (Instant::now(), PAUSES[0]);
-        let mut sent = 0;
+        let (mut sent, mut looks) = (0, 0);
         loop {
-            let look = self.look(&ids).await?;
+            looks += 1;
+            let look = self.look(&ids, looks <= EXACT_LOOKS).await?;
             sent += look.rows.len() as u64;
             self.send(look.generation, look.rows).await?;
             if look.in_flight.is_empty() {
@@ -79,7 +85,7 @@ impl Chunks<'_> {
         ids.map_err(|source| SyncError::Rows { selection: self.selection.to_string(), source })
     }
 
-    async fn look(&self, ids: &[String]) -> Result<Look, SyncError> {
+    async fn look(&self, ids: &[String], exactly: bool) -> Result<Look, SyncError> {
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
             return Ok(Look { generation: 0, rows: Vec::new(), in_flight: Vec::new() });
         };
@@ -97,6 +103,10 @@ impl Chunks<'_> {
         };
         let all_there = unlocked.as_ref().is_some_and(|rows| are_all_there(ids, rows));
         let committed = if all_there { Vec::new() } else { self.read(stretch, false).await? };
+        let versions = match exactly {
+            true => settled((generation, versions), self.publisher.versions_of(&keys).await?),
+            false => versions,
+        };
         let seen =
             keys.into_iter().zip(versions).zip(ids).map(|((key, version), id)| (key, version, id.clone()));
         let (rows, in_flight) = sort(seen, unlocked.unwrap_or_default(), committed);
@@ -118,6 +128,18 @@ impl Chunks<'_> {
         }
         Ok(self.publisher.send(publications).await?)
     }
+}
+
+/// The versions of before the rows were read; who was written since counts as being written. Pure.
+fn settled(before: (u64, Vec<KeyVersion>), after: (u64, Vec<KeyVersion>)) -> Vec<KeyVersion> {
+    let same_generation = before.0 == after.0;
+    let pairs = before.1.into_iter().zip(after.1);
+    pairs
+        .map(|(before, after)| {
+            let is_settled = same_generation && before.version == after.version && !after.locked;
+            KeyVersion { locked: before.locked || !is_settled, ..before }
+        })
+        .collect()
 }
 
 /// Whether each of these rows was read. Their number does not tell: others may have come in between.
@@ -190,6 +212,16 @@ mod tests {
         let read = |ids: &[&str]| ids.iter().map(|id| row(id, "joe")).collect::<Vec<_>>();
         assert!(are_all_there(&ids, &read(&["1", "2", "3"])));
         assert!(!are_all_there(&ids, &read(&["1", "2"])));
+    }
+
+    #[test]
+    fn a_row_that_was_written_between_the_two_looks_at_its_version_is_looked_at_again() {
+        let version = |version, locked| KeyVersion { version, locked, unwritten: false };
+        let before = vec![version(1, false), version(2, false), version(3, false), version(4, true)];
+        let after = vec![version(1, false), version(9, false), version(3, true), version(4, false)];
+        let locked = |versions: Vec<KeyVersion>| versions.iter().map(|one| one.locked).collect::<Vec<_>>();
+        assert_eq!(locked(settled((1, before.clone()), (1, after.clone()))), [false, true, true, true]);
+        assert_eq!(locked(settled((1, before), (2, after))), [true; 4]);
     }
 
     #[test]
