@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, TryStreamExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::chunk::Chunks;
-use super::cursor::{Cursor, Kind};
+use super::cursor::{Cursor, Kind, Position};
 use super::marker::Marker;
 use super::messages::Sender;
 use super::{PublishedRows, Selection, SyncError};
@@ -153,7 +154,6 @@ impl Run {
     /// # Errors
     /// [`SyncError`], but for servers that are away.
     pub async fn run(&mut self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<(), SyncError> {
-        let mut saved = Instant::now();
         while let Some(selection) = self.selections.get(self.cursor.position.at) {
             let sender = Sender {
                 app: self.publisher.app().to_owned(),
@@ -173,18 +173,24 @@ impl Run {
             let rows_in_all = self.totals[place];
             marker.under_way(rows_in_all, self.cursor.position.sent[place]).await?;
             let after = self.cursor.position.after.clone();
+            let (latest, told_of) = watch::channel(self.cursor.position.clone());
+            let keeping = keep(self.database.as_ref(), self.cursor.clone(), told_of, &marker, rows_in_all);
             let mut chunks = std::pin::pin!(published(&chunks, &self.settings, after));
-            while let Some(Sent { last, rows }) = chunks.try_next().await? {
-                let position = &mut self.cursor.position;
-                position.after = Some(last);
-                position.sent[position.at] += rows;
-                let (selection, sent) = (position.at, position.sent[position.at]);
-                told(Progress { selection, sent, done: false });
-                if saved.elapsed() >= SAVE_EVERY {
-                    saved = Instant::now();
-                    save(self.database.as_ref(), &self.cursor).await?;
-                    marker.under_way(rows_in_all, sent).await?;
+            let cursor = &mut self.cursor;
+            let sending = async {
+                while let Some(Sent { last, rows }) = chunks.try_next().await? {
+                    let position = &mut cursor.position;
+                    position.after = Some(last);
+                    position.sent[place] += rows;
+                    told(Progress { selection: place, sent: position.sent[place], done: false });
+                    latest.send_replace(position.clone());
                 }
+                Ok::<(), SyncError>(())
+            };
+            // Both at once: a chunk that nobody polls may hold a lock or the connection that keeping the cursor waits for.
+            tokio::select! {
+                sent = sending => sent?,
+                failed = keeping => return Err(failed),
             }
             // Behind all rows, which are confirmed.
             marker.done(self.cursor.position.sent[place]).await?;
@@ -256,6 +262,32 @@ fn published<'a>(
         Ok(Sent { last, rows })
     };
     ids.map_ok(publish).try_buffered(settings.parallel.max(1))
+}
+
+/// Keeps how far a run has come, now and then, and tells whoever has asked for it; ends only when that cannot be done.
+async fn keep(
+    database: &dyn Database,
+    mut cursor: Cursor,
+    mut latest: watch::Receiver<Position>,
+    marker: &Marker<'_>,
+    rows_in_all: u64,
+) -> SyncError {
+    loop {
+        tokio::time::sleep(SAVE_EVERY).await;
+        if latest.changed().await.is_err() {
+            // All is sent.
+            return std::future::pending().await;
+        }
+        cursor.position = latest.borrow_and_update().clone();
+        let sent = cursor.position.sent.get(cursor.position.at).copied().unwrap_or_default();
+        let kept = async {
+            save(database, &cursor).await?;
+            marker.under_way(rows_in_all, sent).await
+        };
+        if let Err(error) = kept.await {
+            return error;
+        }
+    }
 }
 
 async fn save(database: &dyn Database, cursor: &Cursor) -> Result<(), SyncError> {
