@@ -101,16 +101,46 @@ impl Process {
         Ok(true)
     }
 
-    /// The store learns of a batch, and then the broker.
-    async fn advance(&mut self, store: &MemoryStore, policy: &Policy) -> bool {
+    /// Takes messages to apply. A sync may bring this process a version that the database has of another one already.
+    fn take(&mut self, database: &mut Replica, independent: usize, limit: usize) -> bool {
+        let batch = self.scheduler.next_batch(independent, limit);
+        for (key, version) in batch.iter().flat_map(|s| sent_again(self.scheduler.message(*s).unwrap())) {
+            let known = self.scheduler.keys.get(&key).and_then(|applied| applied.version);
+            if known < Some(version) {
+                database.synced.insert(key);
+            }
+        }
+        let took = !batch.is_empty();
+        self.in_flight.extend(took.then_some(batch));
+        took
+    }
+
+    /// The store learns of a batch, and then the broker. It may learn of a sync before the message that made the version, though
+    /// the database had them the other way round.
+    async fn advance(&mut self, store: &MemoryStore, policy: &Policy, database: &mut Replica) -> bool {
         let Some(batch) = self.committed.pop_front() else { return false };
         let messages: Vec<_> = batch.iter().map(|s| self.scheduler.message(*s).unwrap().clone()).collect();
+        let sent: Vec<(Key, Version)> = messages.iter().flat_map(|message| sent_again(message)).collect();
+        let keys: Vec<Key> = sent.iter().map(|(key, _)| key.clone()).collect();
+        let known = store.load(&keys).await.unwrap().applied;
+        for ((key, version), known) in sent.into_iter().zip(known) {
+            if known.version < Some(version) {
+                database.synced.insert(key);
+            }
+        }
         let advances: Vec<_> = messages.iter().map(|m| policy.advance_of(m)).collect();
         store.advance(&advances).await.unwrap();
         self.unacknowledged.retain(|held| messages.iter().all(|applied| applied.id != held.id));
         self.scheduler.applied(&batch);
         true
     }
+}
+
+/// What a message sends again.
+fn sent_again(message: &Message) -> impl Iterator<Item = (Key, Version)> {
+    let written = message.dependencies.iter().flat_map(|d| &d.write);
+    let version = |w: &crate::dependency::WriteDependency| Version::new(message.generation, w.version);
+    written.filter(|_| message.is_sync()).map(move |w| (w.key.clone(), version(w)))
 }
 
 /// Gives a subscriber its messages; the error is what it did wrong.
@@ -190,20 +220,14 @@ pub(super) async fn run(
                 moved = !keys.is_empty();
                 process.begin_load(&store, &database, keys).await;
             }
-            2 => {
-                let batch = process.scheduler.next_batch(1 + choose(3), 1 + choose(8));
-                moved = !batch.is_empty();
-                if moved {
-                    process.in_flight.push_back(batch);
-                }
-            }
+            2 => moved = process.take(&mut database, 1 + choose(3), 1 + choose(8)),
             3 => moved = process.commit(&mut database, subscription, &mut choose)?,
             4 => match process.failing.pop_first() {
                 Some((sequence, _)) => process.scheduler.retry(sequence),
                 None => moved = false,
             },
             5 => moved = process.finish_load(&store, &database).await,
-            6 => moved = process.advance(&store, &policy).await,
+            6 => moved = process.advance(&store, &policy, &mut database).await,
             _ => {
                 moved = false;
                 while let Ok(announced) = announcements.try_recv() {

@@ -19,8 +19,9 @@ pub(super) struct Replica {
     pub(super) messages: BTreeSet<Uuid>,
     /// A flush forgets who has read what: exact state is not promised any more.
     pub(super) was_flushed: bool,
-    /// Objects of which a sync brought a version: nobody knows who has read that.
-    synced: BTreeSet<Key>,
+    /// Objects of which a sync brought a version, to the database, to the store, or to what a process knows of it: nobody knows
+    /// who has read that.
+    pub(super) synced: BTreeSet<Key>,
 }
 
 impl Replica {
