@@ -63,12 +63,14 @@ pub(super) fn merge(
         (Some(known), News::GoneIsTold) => !std::mem::replace(&mut known.gone_is_told, true),
         // Nobody asks before it has begun.
         (None, News::GoneIsTold) => false,
+        // All rows have come, and then it cannot be told which objects are gone.
+        (Some(known), News::Rows(_, _, state @ PartState::Failed(_))) if !known.is_complete() => {
+            let is_news = known.state != state;
+            known.state = state;
+            is_news
+        }
         (Some(Part { state: PartState::Done, .. }), News::Rows(..)) => false,
         (Some(known), News::Rows(_, sent, PartState::UnderWay)) if sent <= known.sent => false,
-        (Some(known), News::Rows(_, _, state @ PartState::Failed(_))) => {
-            known.state = state;
-            true
-        }
         (Some(known), News::Rows(rows, sent, state)) => {
             (known.rows, known.sent, known.state) = (rows, sent, state);
             true
@@ -154,9 +156,21 @@ mod tests {
         assert_eq!(say(under_way(7)), (true, 7));
         assert_eq!(say(News::Rows(0, 0, PartState::Failed("no".into()))), (true, 7));
         assert_eq!(say(News::Rows(10, 10, PartState::Done)), (true, 10));
+        // What was told is known, so nothing else can fail.
         for late in [PartState::Done, PartState::UnderWay, PartState::Failed("no".into())] {
             assert_eq!(say(News::Rows(12, 12, late)), (false, 10));
         }
         assert!(parts.len() == 1 && parts[0].is_complete());
+    }
+
+    #[test]
+    fn who_cannot_be_told_what_is_gone_is_not_complete_though_all_rows_have_come() {
+        let mut parts = vec![Part { gone_is_told: false, ..part("shop/user", 10, PartState::Done) }];
+        let endpoint = parts[0].endpoint.clone();
+        let mut say = |news| merge(&mut parts, (Uuid::nil(), "shop"), &endpoint, news);
+        let no = || News::Rows(0, 0, PartState::Failed("no".into()));
+        // One page of objects fails, and then the last one is answered.
+        assert_eq!((say(no()), say(no()), say(News::GoneIsTold)), (true, false, true));
+        assert!(!parts[0].is_complete());
     }
 }

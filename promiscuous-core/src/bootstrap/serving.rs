@@ -139,9 +139,13 @@ impl Server {
                 bootstrap: Some(Step::Known { run, endpoint, objects, last }),
                 ..
             }) => {
-                self.known(&app, generation, &endpoint, &objects).await?;
-                if last {
-                    let told = Step::GoneIsTold { run, endpoint: endpoint.clone() };
+                let known = self.known(&app, generation, &endpoint, &objects).await?;
+                // Were it told that this was all, the subscriber would keep what is gone, and nobody would know.
+                let told = match known {
+                    false => Some(cannot_send(self.publisher.app(), run, &endpoint)),
+                    true => last.then(|| Step::GoneIsTold { run, endpoint: endpoint.clone() }),
+                };
+                if let Some(told) = told {
                     self.send(told.message(self.publisher.app(), 0), &endpoint, &app).await?;
                 }
             }
@@ -172,29 +176,29 @@ impl Server {
         Ok(())
     }
 
-    /// Tells which of these objects are gone.
+    /// Tells which of these objects are gone; false when that cannot be found out.
     async fn known(
         &self,
         app: &str,
         generation: u64,
         endpoint: &Endpoint,
         objects: &[(String, u64)],
-    ) -> Result<(), SyncError> {
+    ) -> Result<bool, SyncError> {
         let position = self.rows.models().iter().position(|model| model.endpoint == *endpoint);
-        let Some(position) = position else { return Ok(()) };
+        let Some(position) = position else { return Ok(false) };
         let model = &self.rows.models()[position];
         let look = Look { publisher: &self.publisher, rows: self.rows.as_ref(), position };
         let gone = match look.gone(generation, objects).await {
             Err(error) if !matches!(error, SyncError::Broker(_)) => {
                 tracing::error!(error = %chain(&error), "whether objects of another app are gone cannot be told");
-                return Ok(());
+                return Ok(false);
             }
             other => other?,
         };
         for message in gone::messages(self.publisher.app(), model, gone) {
             self.send(message, endpoint, app).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// An app without a queue gets nothing: it asks again when it has one.
@@ -241,6 +245,12 @@ impl Server {
     }
 }
 
+/// The text of the error stays in this app's log: what a database says may quote what is in a row.
+fn cannot_send(app: &str, run: Uuid, endpoint: &Endpoint) -> Step {
+    let reason = format!("{app} cannot send them: see its log");
+    Step::Failed { run, endpoint: endpoint.clone(), reason }
+}
+
 /// Sends everything that one subscriber has asked for.
 async fn answer_all(
     publisher: Publisher,
@@ -266,9 +276,7 @@ async fn answer_all(
     let position = &cursor.position;
     let endpoint = position.selections.get(position.at).and_then(|text| Endpoint::parse(text).ok());
     if let Some(endpoint) = endpoint {
-        // Its text is for this app's operators: what a database says may quote what is in a row.
-        let reason = format!("{} cannot send them: see its log", publisher.app());
-        let step = Step::Failed { run, endpoint: endpoint.clone(), reason };
+        let step = cannot_send(publisher.app(), run, &endpoint);
         if let Ok(publication) = publication(step.message(publisher.app(), 0), endpoint, Some(&app)) {
             let _ = publisher.send(vec![publication]).await;
         }
