@@ -39,7 +39,8 @@
 //! * [`publisher`]: the commit path, the outbox, publishing, and finishing the work of dead writers;
 //! * [`subscriber`]: the worker, the scheduler (pure), applying and trying again.
 //!
-//! * [`sync`]: publishing rows again, as they are now; [`bootstrap`]: bringing a subscriber up to date with that.
+//! * [`sync`]: publishing rows again, as they are now; [`bootstrap`]: bringing a subscriber up to date with that; [`verify`]: comparing its rows with
+//!   the publisher's.
 //!
 //! * [`capture`], [`apply`]: what adapters share of capturing a write and of applying an operation.
 //!
@@ -87,4 +88,5 @@ pub mod tls;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod unseen;
+pub mod verify;
 pub mod version_store;

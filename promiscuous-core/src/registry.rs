@@ -170,6 +170,14 @@ impl Subscriptions {
         sources
     }
 
+    /// Where the messages of a model come from, which is named by its type (in any case) or by a source itself.
+    pub fn sources_of(&self, model: &str) -> Vec<From> {
+        let is_meant = |subscription: &&Subscription| {
+            subscription.type_name.eq_ignore_ascii_case(model) || subscription.from.to_string() == model
+        };
+        self.0.iter().filter(is_meant).map(|subscription| subscription.from.clone()).collect()
+    }
+
     /// Whether nothing is subscribed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -16,6 +16,8 @@ use crate::attribute::id::id_of;
 use crate::attribute::{Attribute, CodecError, IdPart};
 use crate::backend::PromiscuousBackend;
 pub use crate::key::{KeyColumn, ReadKey, TextKey, WrittenKey};
+pub use crate::subscribed_rows::held::{Held, HeldAttribute, HeldUnknown, HeldValue};
+pub use crate::subscribed_rows::load::load_rows;
 
 /// Passes code on where PostgreSQL is enabled.
 #[doc(hidden)]

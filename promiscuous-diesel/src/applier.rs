@@ -16,7 +16,9 @@ use promiscuous_core::operation::{Operation, OperationKind};
 
 use crate::backend::PromiscuousBackend;
 use crate::database_error::database_error;
-use crate::subscription::{CallbackResult, Callbacks, Connection, SubscribeDeclaration, SubscribeOn, Unfit};
+use crate::subscription::{
+    CallbackResult, Callbacks, Connection, Subscribe, SubscribeDeclaration, SubscribeOn, Unfit,
+};
 
 pub use promiscuous_core::apply::ApplyOptions;
 
@@ -44,6 +46,33 @@ where
     catch_unwind(AssertUnwindSafe(applying)).unwrap_or_else(|panic| Err(subject.panicked(&*panic)))
 }
 
+/// The parts of an operation's id, and the columns that keep them. Finds out whether the id fits, before it is looked for.
+pub(crate) fn identify<M: Subscribe>(
+    subject: Subject<'_>,
+    declaration: &SubscribeDeclaration,
+) -> Result<(Vec<String>, M::Changes), ApplyError> {
+    let parts = subject.id_parts(&declaration.id_columns, declaration.keeps_composite_ids())?;
+    let mut identified = M::Changes::default();
+    M::set_id(&mut identified, &parts)
+        .map_err(|(column, Unfit::Expected(why) | Unfit::Refused(why))| subject.wrong_id(column, why))?;
+    Ok((parts, identified))
+}
+
+/// Puts an operation's attributes into the changes.
+pub(crate) fn fill<M: Subscribe>(
+    subject: Subject<'_>,
+    options: ApplyOptions,
+    declaration: &SubscribeDeclaration,
+    changes: &mut M::Changes,
+) -> Result<(), ApplyError> {
+    // Setters come last: they may look at what is set already.
+    for name in declaration.attributes.iter().chain(&declaration.virtual_attributes) {
+        let Some(value) = subject.attribute(name, options)? else { continue };
+        M::set(changes, name, value).map_err(|reason| subject.unfit(name, reason))?;
+    }
+    Ok(())
+}
+
 /// One operation on its way to its row.
 struct Applying<'a, DB: PromiscuousBackend> {
     /// The caller's, in a transaction.
@@ -57,13 +86,7 @@ struct Applying<'a, DB: PromiscuousBackend> {
 impl<DB: PromiscuousBackend> Applying<'_, DB> {
     fn apply<M: SubscribeOn<DB> + Callbacks<DB>>(mut self) -> Result<(), ApplyError> {
         let declaration = M::declaration();
-        let whole = declaration.foreign_key && declaration.keeps_whole_id;
-        let parts = self.subject.id_parts(&declaration.id_columns, whole)?;
-        // Also finds out whether the id fits, before it is looked for.
-        let mut identified = M::Changes::default();
-        M::set_id(&mut identified, &parts).map_err(
-            |(column, Unfit::Expected(why) | Unfit::Refused(why))| self.subject.wrong_id(column, why),
-        )?;
+        let (parts, identified) = identify::<M>(self.subject, &declaration)?;
         let found = M::find(&parts, self.connection);
         let found = found.map_err(|error| self.failed(error))?;
         let stranger = found.as_ref().and_then(|found| found.stranger(&parts));
@@ -83,7 +106,7 @@ impl<DB: PromiscuousBackend> Applying<'_, DB> {
         declaration: &SubscribeDeclaration,
         mut changes: M::Changes,
     ) -> Result<(), ApplyError> {
-        self.fill::<M>(declaration, &mut changes)?;
+        fill::<M>(self.subject, self.options, declaration, &mut changes)?;
         self.call(|connection| M::before_save(None, &mut changes, connection))?;
         self.call(|connection| M::before_create(&mut changes, connection))?;
         let after = M::insert(changes, self.connection).map_err(|error| self.failed(error))?;
@@ -97,7 +120,7 @@ impl<DB: PromiscuousBackend> Applying<'_, DB> {
         before: &M,
     ) -> Result<(), ApplyError> {
         let mut changes = M::Changes::default();
-        self.fill::<M>(declaration, &mut changes)?;
+        fill::<M>(self.subject, self.options, declaration, &mut changes)?;
         // Nothing changed: a sync, or a change of attributes that are not subscribed.
         if !before.differs(&mut changes) {
             return Ok(());
@@ -117,20 +140,6 @@ impl<DB: PromiscuousBackend> Applying<'_, DB> {
         self.call(|connection| M::before_destroy(before, connection))?;
         before.delete(self.connection).map_err(|error| self.failed(error))?;
         self.call(|connection| M::after_destroy(before, connection))
-    }
-
-    /// Puts the message's attributes into the changes.
-    fn fill<M: SubscribeOn<DB>>(
-        &self,
-        declaration: &SubscribeDeclaration,
-        changes: &mut M::Changes,
-    ) -> Result<(), ApplyError> {
-        // Setters come last: they may look at what is set already.
-        for name in declaration.attributes.iter().chain(&declaration.virtual_attributes) {
-            let Some(value) = self.subject.attribute(name, self.options)? else { continue };
-            M::set(changes, name, value).map_err(|reason| self.subject.unfit(name, reason))?;
-        }
-        Ok(())
     }
 
     fn call(

@@ -86,7 +86,8 @@ impl<DB: PromiscuousBackend> CliApp for DieselApp<DB> {
             let pool = running.core_pool(workers)?;
             let publisher = running.publisher().cloned();
             let rows = publisher.as_ref().map(|_| running.rows(pool.clone()));
-            Ok(Connected { database: running.database(pool)?, publisher, rows })
+            let subscribed = running.subscribed(pool.clone())?;
+            Ok(Connected { database: running.database(pool)?, publisher, rows, subscribed })
         })
         .await
     }

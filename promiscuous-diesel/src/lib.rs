@@ -110,6 +110,10 @@
 //! * [`attribute`]: between Rust values and JSON;
 //! * `database`, `sql`, [`database_error`]: the app's database as core sees it.
 //!
+//! Rows that messages have left, as they are:
+//!
+//! * `subscribed_rows`: reads them by the publisher's ids, and compares them with operations.
+//!
 //! # Features
 //!
 //! `postgres`, `mysql` and `sqlite` enable Diesel's connections of these names. `rabbitmq`, `redis`, `cli` and `tower` ([`ContextLayer`]) are
@@ -165,6 +169,7 @@ mod rows;
 mod running;
 mod sql;
 pub mod statement;
+mod subscribed_rows;
 pub mod subscription;
 #[cfg(test)]
 mod test_databases;

@@ -115,7 +115,7 @@ pub trait PublishOn<DB: PromiscuousBackend>: Publish {
 
 /// Why a row could not be read. Never tells a value.
 #[derive(Debug, thiserror::Error)]
-#[error("the column `{column}` of the published table `{table}` cannot be sent: {reason}")]
+#[error("the column `{column}` of the table `{table}` cannot be sent: {reason}")]
 pub struct UnreadableRow {
     /// The table.
     pub table: String,

@@ -59,7 +59,9 @@ pub fn describe<DB: PromiscuousBackend, M: PublishOn<DB>>(app: &str) -> Result<P
 }
 
 /// A table's schema, when it has one, and its name, as Diesel writes them.
-fn table_name<DB: PromiscuousBackend, T: QueryFragment<DB>>(table: &T) -> Option<(Option<String>, String)> {
+pub(crate) fn table_name<DB: PromiscuousBackend, T: QueryFragment<DB>>(
+    table: &T,
+) -> Option<(Option<String>, String)> {
     let mut sql = DB::QueryBuilder::default();
     table.to_sql(&mut sql, &DB::default()).ok()?;
     match <[String; 2]>::try_from(identifiers(&sql.finish())?) {
@@ -186,8 +188,20 @@ where
         return Ok(None);
     }
     let value: T = convert::<C, _, T>(read::<DB, C, R>(row, position, table)?, table)?;
-    let id = id_of(&value, DB::DIALECT);
-    id.map(Some).map_err(|error| unreadable::<C>(table, error.to_string()))
+    written_id::<DB, C, T>(&value, table).map(Some)
+}
+
+/// One part of an id, from the value that a column holds.
+///
+/// # Errors
+/// When it is NULL, or cannot be written.
+pub fn written_id<DB, C, T>(value: &T, table: &str) -> Result<String, UnreadableRow>
+where
+    DB: PromiscuousBackend,
+    C: Column,
+    T: IdPart,
+{
+    id_of(value, DB::DIALECT).map_err(|error| unreadable::<C>(table, error.to_string()))
 }
 
 /// The id of these parts; none when one of them is NULL.

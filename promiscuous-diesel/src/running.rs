@@ -16,6 +16,7 @@ use promiscuous_core::publisher::Publisher;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
 use promiscuous_core::sync::PublishedRows;
 use promiscuous_core::unseen::unseen_writers;
+use promiscuous_core::verify::SubscribedRows;
 
 use crate::app::App;
 use crate::backend::PromiscuousBackend;
@@ -25,6 +26,7 @@ use crate::database::DieselDatabase;
 use crate::default;
 use crate::pool::{Manager, open};
 use crate::rows::DieselRows;
+use crate::subscribed_rows::DieselSubscribedRows;
 
 /// Connections that a subscriber needs beside one for each worker: for loading what is known of keys, and for binding.
 const BESIDE_WORKERS: u32 = 4;
@@ -179,9 +181,14 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// The app's database as a subscriber sees it.
     pub(crate) fn database(&self, pool: Pool<Manager<DB>>) -> Result<Arc<dyn Database>, Error> {
         let models = self.shared.app.models_of().subscribed()?;
-        let options = ApplyOptions::default().relaxed_schema(self.config().relaxed_schema);
+        let options = self.apply_options();
         let apply = move |connection: &mut _, operation: &_| models.apply(connection, operation, options);
         Ok(Arc::new(DieselDatabase::new(pool, apply)))
+    }
+
+    /// How operations are applied, and compared.
+    fn apply_options(&self) -> ApplyOptions {
+        ApplyOptions::default().relaxed_schema(self.config().relaxed_schema)
     }
 
     /// Publishes what is in hand and stops publishing; what is left after `patience` waits in the outbox for the next process.
@@ -206,6 +213,15 @@ impl<DB: PromiscuousBackend> Running<DB> {
     /// The rows of what the app publishes.
     pub(crate) fn rows(&self, pool: Pool<Manager<DB>>) -> Arc<dyn PublishedRows> {
         Arc::new(DieselRows::new(pool, self.shared.capture.models.iter().map(Arc::clone)))
+    }
+
+    /// The rows of what the app subscribes to.
+    ///
+    /// # Errors
+    /// When the declarations of the subscribed models contradict each other.
+    pub(crate) fn subscribed(&self, pool: Pool<Manager<DB>>) -> Result<Arc<dyn SubscribedRows>, Error> {
+        let models = self.shared.app.models_of().subscribed()?;
+        Ok(Arc::new(DieselSubscribedRows::new(pool, models, self.apply_options())))
     }
 
     /// What all the app's connections have in common.

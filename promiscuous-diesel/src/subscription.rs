@@ -17,12 +17,15 @@ use promiscuous_core::consistency::Consistency;
 use promiscuous_core::database::ApplyError;
 use promiscuous_core::error::Error;
 use promiscuous_core::naming::endpoint_name;
-use promiscuous_core::operation::Operation;
+use promiscuous_core::operation::{Attributes, Operation};
 use promiscuous_core::registry::{From, Subscription, Subscriptions};
 use serde_json::Value as Json;
 
 use crate::applier::apply;
 use crate::backend::PromiscuousBackend;
+use crate::key::KeyValues;
+use crate::model::UnreadableRow;
+use crate::subscribed_rows::ModelRows;
 
 pub use promiscuous_core::apply::{SetterResult, Unfit};
 
@@ -49,6 +52,13 @@ pub struct SubscribeDeclaration {
     pub keeps_whole_id: bool,
     /// The table, for messages to people.
     pub table: String,
+}
+
+impl SubscribeDeclaration {
+    /// Whether the only column that keeps ids keeps whatever id there is.
+    pub(crate) fn keeps_composite_ids(&self) -> bool {
+        self.foreign_key && self.keeps_whole_id
+    }
 }
 
 /// What `#[derive(Subscribe)]` says about a model. Implemented by the derive.
@@ -155,6 +165,37 @@ pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     /// # Errors
     /// The database's.
     fn delete(&self, connection: &mut Connection<DB>) -> QueryResult<()>;
+
+    /// Its table.
+    fn from_table() -> impl QueryFragment<DB>;
+
+    /// The values of an id's parts, to find rows by, in the order of the declaration's `id_columns`.
+    ///
+    /// # Errors
+    /// When there are more or fewer parts than columns, or one is not what the column's field writes.
+    fn id_values(parts: &[String]) -> KeyValues<DB>;
+
+    /// Reads rows without locking them, past what is captured. `from` is the rest of the statement, after what it selects.
+    ///
+    /// # Errors
+    /// The database's; and when a row is not what the struct reads.
+    fn load_rows(from: &dyn QueryFragment<DB>, connection: &mut DB::Connection) -> QueryResult<Vec<Self>>;
+
+    /// The parts of the row's id, in the order of the declaration's `id_columns`.
+    ///
+    /// # Errors
+    /// When one is NULL, or cannot be written.
+    fn own_id(&self) -> Result<Vec<String>, UnreadableRow>;
+
+    /// The attributes that are kept in columns, as a publisher with such columns would send them.
+    ///
+    /// # Errors
+    /// When a value cannot be sent.
+    fn column_attributes(&self) -> Result<Attributes, UnreadableRow>;
+
+    /// As [`differs`](Self::differs), which leaves alone what only a setter can have set; here that is taken out, too, where its type can
+    /// tell whether the row holds it already.
+    fn would_change(&self, changes: &mut Self::Changes) -> bool;
 }
 
 /// A struct that Diesel reads a table's rows into: every one that derives `Queryable` and `Selectable`.
@@ -277,14 +318,11 @@ pub struct SubscribedModel<DB: PromiscuousBackend> {
     pub table: String,
     /// The model's own code.
     apply: Apply<DB>,
+    /// How rows that are there are read.
+    pub(crate) rows: ModelRows<DB>,
 }
 
 impl<DB: PromiscuousBackend> SubscribedModel<DB> {
-    /// A model whose operations go to `apply`.
-    pub fn new(subscription: Subscription, table: impl Into<String>, apply: Apply<DB>) -> Self {
-        Self { subscription, table: table.into(), apply }
-    }
-
     /// The model of a struct that says itself what it wants.
     ///
     /// # Errors
@@ -307,7 +345,8 @@ impl<DB: PromiscuousBackend> SubscribedModel<DB> {
             named: declaration.named,
             consistency: declaration.consistency,
         };
-        Ok(Self::new(subscription, declaration.table, apply::<DB, M>))
+        let (table, rows) = (declaration.table, ModelRows::of::<M>());
+        Ok(Self { subscription, table, apply: apply::<DB, M>, rows })
     }
 }
 
@@ -330,6 +369,11 @@ impl<DB: PromiscuousBackend> SubscribedModels<DB> {
     /// What core binds queues by and resolves operations with.
     pub fn subscriptions(&self) -> &Subscriptions {
         &self.subscriptions
+    }
+
+    /// The one at a position that core knows it by.
+    pub(crate) fn get(&self, position: usize) -> Option<&SubscribedModel<DB>> {
+        self.models.get(position)
     }
 
     /// All of them, in order.

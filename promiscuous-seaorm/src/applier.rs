@@ -4,6 +4,10 @@
 //! protocol: `create` of an existing row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine,
 //! and `sync` is like `update`.
 
+mod any;
+mod compare;
+mod fill;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +24,14 @@ use sea_orm::{
     IntoActiveModel, ModelTrait, QueryFilter, Value,
 };
 
-use crate::codec::{ColumnKind, decode, id_text, id_value};
+use crate::codec::{ColumnKind, id_text, id_value};
 use crate::database_error::database_error;
 use crate::publication::{check_key_column, key_columns};
 use crate::subscription::{SubscribeDeclaration, VirtualAttribute, Writable};
 
+use self::fill::{changes, fill};
+
+pub(crate) use self::any::AnyPlan;
 pub use promiscuous_core::apply::ApplyOptions;
 
 /// Where the parts of an operation go in an entity: its declaration, looked up once.
@@ -72,12 +79,15 @@ impl<E: EntityTrait> Plan<E> {
         })
     }
 
+    /// Whether an id of several columns is kept as it is written: by a foreign key of text.
+    fn keeps_ids_whole(&self) -> bool {
+        !self.id_is_primary_key && self.id.iter().all(|(_, kind)| kind.value == ArrayType::String)
+    }
+
     /// The values of the id columns.
     fn id_values(&self, subject: &Subject<'_>) -> Result<Vec<(E::Column, Value)>, ApplyError> {
         let names: Vec<&str> = self.id.iter().map(|(column, _)| column.as_str()).collect();
-        let whole =
-            !self.id_is_primary_key && self.id.iter().all(|(_, kind)| kind.value == ArrayType::String);
-        let parts = subject.id_parts(&names, whole)?;
+        let parts = subject.id_parts(&names, self.keeps_ids_whole())?;
         self.id
             .iter()
             .zip(parts)
@@ -158,9 +168,9 @@ where
     E: Writable,
     C: ConnectionTrait,
 {
-    let current: Vec<Value> = plan.attributes.iter().map(|(_, column, _)| model.get(*column)).collect();
+    let changes = changes(plan, subject, options, Some(&model))?;
     let mut row = model.into_active_model();
-    fill(plan, &mut row, subject, options, Some(&current))?;
+    fill(plan, &mut row, subject, options, changes)?;
     // Nothing changed: a sync, or a change of attributes that are not subscribed.
     if !row.is_changed() {
         return Ok(());
@@ -184,44 +194,8 @@ where
         row.try_set(column, value)
             .map_err(|_| subject.wrong_id(column.as_str(), "an id that the field's type accepts"))?;
     }
-    fill(plan, &mut row, subject, options, None)?;
+    fill(plan, &mut row, subject, options, changes(plan, subject, options, None)?)?;
     row.insert(db).await.map(|_| ()).map_err(|error| failed(subject, error))
-}
-
-/// Whether a column need not be written.
-///
-/// Equal is enough: SQLite and fixed-scale columns give a decimal back in another scale, and a zone is rarely kept. Comparing
-/// more strictly would write such rows again with every message. Floats are compared bit by bit, because 0 equals -0, and NaN
-/// not even itself.
-fn same(current: &Value, value: &Value) -> bool {
-    match (current, value) {
-        (Value::Float(Some(current)), Value::Float(Some(value))) => current.to_bits() == value.to_bits(),
-        (Value::Double(Some(current)), Value::Double(Some(value))) => current.to_bits() == value.to_bits(),
-        _ => current == value,
-    }
-}
-
-/// Puts the message's attributes into a row; where `current` values are given, only those that differ.
-fn fill<E: EntityTrait>(
-    plan: &Plan<E>,
-    row: &mut E::ActiveModel,
-    subject: &Subject<'_>,
-    options: ApplyOptions,
-    current: Option<&[Value]>,
-) -> Result<(), ApplyError> {
-    for (position, (name, column, kind)) in plan.attributes.iter().enumerate() {
-        let Some(json) = subject.attribute(name, options)? else { continue };
-        let value = decode(json, kind).map_err(|error| subject.wrong_type(name, error.expected))?;
-        if !current.and_then(|values| values.get(position)).is_some_and(|current| same(current, &value)) {
-            row.try_set(*column, value)
-                .map_err(|_| subject.wrong_type(name, "a value that the field's type accepts"))?;
-        }
-    }
-    for attribute in &plan.virtual_attributes {
-        let Some(json) = subject.attribute(attribute.name, options)? else { continue };
-        (attribute.set)(row, json).map_err(|reason| subject.unfit(attribute.name, reason))?;
-    }
-    Ok(())
 }
 
 /// An error from SeaORM: the database's, or one that a hook made up.

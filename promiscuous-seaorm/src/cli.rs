@@ -60,7 +60,8 @@ impl App for SeaApp {
         let database = promiscuous.database(&connection)?;
         let publisher = connection.publisher().cloned();
         let rows = publisher.as_ref().map(|_| promiscuous.rows(&connection)).transpose()?;
-        Ok(Connected { database, publisher, rows })
+        let subscribed = promiscuous.subscribed_rows(&connection)?;
+        Ok(Connected { database, publisher, rows, subscribed })
     }
 
     async fn connect_plain(&self, url: &SecretUrl) -> Result<Arc<dyn Database>, Error> {

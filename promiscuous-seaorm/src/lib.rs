@@ -83,7 +83,7 @@
 //! * `commit`: bump, outbox, COMMIT, in the protocol's order;
 //! * [`publication`]: a row as an operation of an endpoint.
 //!
-//! To publish rows again: `rows` reads them.
+//! To publish rows again, and to compare them: `rows` and `subscribed_rows` read them, `keyset` finds the next ones.
 //!
 //! From a message to a row:
 //!
@@ -114,6 +114,7 @@ pub mod database_error;
 #[cfg(test)]
 mod fixtures;
 mod insert;
+mod keyset;
 pub mod model;
 pub mod models;
 mod promiscuous;
@@ -125,6 +126,7 @@ mod rows;
 mod statement;
 mod steady;
 mod stream;
+mod subscribed_rows;
 pub mod subscription;
 mod transaction;
 mod transaction_connection;

@@ -11,6 +11,7 @@ use promiscuous_core::schema::create_tables;
 use promiscuous_core::subscriber::{Subscriber, SubscriberSettings};
 use promiscuous_core::sync::PublishedRows;
 use promiscuous_core::unseen::unseen_writers;
+use promiscuous_core::verify::SubscribedRows;
 use sea_orm::DatabaseConnection;
 
 use crate::applier::ApplyOptions;
@@ -19,6 +20,7 @@ use crate::database::SeaDatabase;
 use crate::model::PublishedModels;
 use crate::models::Models;
 use crate::rows::SeaRows;
+use crate::subscribed_rows::SeaSubscribedRows;
 use promiscuous_core::capture::CaptureSettings;
 
 /// An app's replication: what it publishes and subscribes to, and the servers between.
@@ -189,8 +191,21 @@ impl Promiscuous {
 
     /// The app's database, as core sees it.
     pub(crate) fn database(&self, db: &PromiscuousConnection) -> Result<Arc<dyn Database>, Error> {
-        let options = ApplyOptions::default().relaxed_schema(self.config.relaxed_schema);
-        Ok(Arc::new(SeaDatabase::new(db.clone(), self.models.subscribed()?, options)))
+        Ok(Arc::new(SeaDatabase::new(db.clone(), self.models.subscribed()?, self.apply_options())))
+    }
+
+    /// How what arrives is applied.
+    fn apply_options(&self) -> ApplyOptions {
+        ApplyOptions::default().relaxed_schema(self.config.relaxed_schema)
+    }
+
+    /// The rows of the subscribed models, as core compares them with their publisher's.
+    pub(crate) fn subscribed_rows(
+        &self,
+        db: &PromiscuousConnection,
+    ) -> Result<Arc<dyn SubscribedRows>, Error> {
+        let models = self.models.subscribed()?;
+        Ok(Arc::new(SeaSubscribedRows::new(db.clone(), models, self.apply_options())))
     }
 
     /// The rows of the published models, as core reads them to publish them again.

@@ -4,15 +4,14 @@ use promiscuous_core::error::Error;
 use promiscuous_core::key::{Endpoint, decode_id, encode_id};
 use promiscuous_core::naming::endpoint_name;
 use promiscuous_core::operation::Attributes;
-use sea_orm::sea_query::{
-    Alias, ColumnType, Expr, ExprTrait, IntoValueTuple, Query, ReturningClause, SelectStatement,
-};
+use sea_orm::sea_query::{Alias, Expr, IntoValueTuple, Query, ReturningClause, SelectStatement};
 use sea_orm::{
     ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, ModelTrait,
     PrimaryKeyToColumn, PrimaryKeyTrait, QueryResult, QueryTrait, TryGetError, TryGetableMany, Value,
 };
 
 use crate::codec::{ColumnKind, encode, id_text, id_value};
+use crate::keyset::{comparable, comparable_part};
 use crate::model::{Publish, PublishedModel};
 
 /// The published model of an app, from its entity.
@@ -84,7 +83,10 @@ fn published_column<E: Publish>(attribute: &str) -> Result<String, Error> {
     Ok(column.as_str().to_owned())
 }
 
-fn id_of_row<E: EntityTrait>(row: &QueryResult, columns: &[String]) -> Result<Option<String>, DbErr> {
+pub(crate) fn id_of_row<E: EntityTrait>(
+    row: &QueryResult,
+    columns: &[String],
+) -> Result<Option<String>, DbErr> {
     if columns.len() != key_columns::<E>().count() {
         return Err(DbErr::Type(format!(
             "`{}` has another number of key columns",
@@ -129,17 +131,8 @@ fn read_row<E: Publish>(row: &QueryResult) -> Result<(String, Attributes), DbErr
     Ok((id, attributes))
 }
 
-/// Qualified, because in ORDER BY a bare name is that of a result column, which may be the text of what it is in the table.
 pub(crate) fn comparable_columns<E: EntityTrait>(backend: DbBackend) -> Vec<Expr> {
-    let comparable = |column: E::Column| {
-        let qualified = Expr::col(column.as_column_ref());
-        match column.def().get_column_type() {
-            // MySQL puts enums in the order of their declaration, but compares them with a value as text.
-            ColumnType::Enum { .. } if backend == DbBackend::MySql => qualified.cast_as("CHAR"),
-            _ => qualified,
-        }
-    };
-    key_columns::<E>().map(comparable).collect()
+    key_columns::<E>().map(|column| comparable(backend, column)).collect()
 }
 
 pub(crate) fn key_of_id<E: EntityTrait>(backend: DbBackend, id: &str) -> Option<Vec<Expr>> {
@@ -148,18 +141,7 @@ pub(crate) fn key_of_id<E: EntityTrait>(backend: DbBackend, id: &str) -> Option<
     if columns.len() != parts.len() {
         return None;
     }
-    let bound = |(&column, part): (&E::Column, &String)| {
-        let value = id_value(part, &E::Model::get_value_type(column)).ok()?;
-        let value = column.save_as(Expr::val(value));
-        Some(match (column.def().get_column_type(), &value) {
-            // PostgreSQL compares a `char(n)` with text without the spaces at its end, and past its index.
-            (ColumnType::Char(_), Expr::Value(_)) if backend == DbBackend::Postgres => {
-                value.cast_as("bpchar")
-            }
-            _ => value,
-        })
-    };
-    columns.iter().zip(&parts).map(bound).collect()
+    columns.iter().zip(&parts).map(|(&column, part)| comparable_part::<E>(backend, column, part)).collect()
 }
 
 /// The id of a row's primary key values.
@@ -173,7 +155,7 @@ fn returning<E: EntityTrait>(backend: DbBackend) -> ReturningClause {
         .exprs(E::Column::iter().map(|column| column.select_as(column.into_returning_expr(backend))))
 }
 
-fn select_keys<E: EntityTrait>() -> SelectStatement {
+pub(crate) fn select_keys<E: EntityTrait>() -> SelectStatement {
     let mut select = Query::select();
     select.from(E::default().table_ref());
     for column in key_columns::<E>() {

@@ -1,6 +1,5 @@
 //! Rows of published entities, read in the order of their primary keys to be published again.
 
-mod keyset;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +16,9 @@ use sea_orm::{
 };
 use tokio::sync::OnceCell;
 
-use self::keyset::{Bound, among, bounded};
 use crate::connection::PromiscuousConnection;
 use crate::database_error::database_error;
+use crate::keyset::{Bound, among, bounded, went_on};
 use crate::model::{PublishedModel, PublishedModels};
 use crate::row::{read, typed};
 use crate::steady::to_its_end;
@@ -152,14 +151,7 @@ impl PublishedRows for SeaRows {
         select.limit(i64::try_from(limit).unwrap_or(i64::MAX).unsigned_abs());
         let rows = self.query(typed(&select, &self.connection)).await?;
         let ids: Vec<String> = rows.iter().map(|row| id(model, row)).collect::<Result<_, _>>()?;
-        // Whoever pages through the table would never come to its end.
-        if after.is_some() && ids.first().map(String::as_str) == after {
-            return Err(wrong(format!(
-                "the primary key of `{}` holds values that its ids do not tell exactly, such as moments finer than a microsecond: \
-                 store them rounded",
-                model.name
-            )));
-        }
+        went_on(&model.name, after, &ids)?;
         Ok(ids)
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use promiscuous_core::apply::{Unfit, set_virtual};
 use promiscuous_core::consistency::Consistency;
 use promiscuous_core::database::ApplyError;
@@ -14,7 +13,7 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::applier::{ApplyOptions, Plan, apply};
+use crate::applier::{AnyPlan, ApplyOptions, Plan};
 
 pub use promiscuous_core::apply::SetterResult;
 
@@ -122,38 +121,18 @@ impl<E: EntityTrait> VirtualAttribute<E> {
     }
 }
 
-/// Applies an operation in the caller's transaction.
-type Apply = dyn for<'a> Fn(&'a ApplyConnection, &'a Operation, ApplyOptions) -> BoxFuture<'a, Result<(), ApplyError>>
-    + Send
-    + Sync;
-
-/// A subscribed model, behind a plain function.
+/// A subscribed model, whatever its entity.
 #[derive(Clone)]
 pub struct SubscribedModel {
     /// What core resolves operations by.
     pub subscription: Subscription,
     /// Where it is stored, for messages to people.
     pub table: String,
-    /// The model's own code.
-    apply: Arc<Apply>,
+    /// How its rows are written and read.
+    plan: Arc<dyn AnyPlan>,
 }
 
 impl SubscribedModel {
-    /// A model whose operations go to `apply`.
-    pub fn new<F>(subscription: Subscription, table: impl Into<String>, apply: F) -> Self
-    where
-        F: for<'a> Fn(
-                &'a ApplyConnection,
-                &'a Operation,
-                ApplyOptions,
-            ) -> BoxFuture<'a, Result<(), ApplyError>>
-            + Send
-            + Sync
-            + 'static,
-    {
-        Self { subscription, table: table.into(), apply: Arc::new(apply) }
-    }
-
     /// The model of an entity that says itself what it wants.
     ///
     /// # Errors
@@ -175,10 +154,7 @@ impl SubscribedModel {
             consistency: declaration.consistency,
         };
         let plan = Arc::new(Plan::new(declaration)?);
-        Ok(Self::new(subscription, E::default().table_name(), move |db, operation, options| {
-            let plan = Arc::clone(&plan);
-            Box::pin(async move { apply(&*plan, db, operation, options).await })
-        }))
+        Ok(Self { subscription, table: E::default().table_name().to_owned(), plan })
     }
 }
 
@@ -207,6 +183,11 @@ impl SubscribedModels {
         self.models.iter()
     }
 
+    /// How the rows of the model at a position are written and read.
+    pub(crate) fn plan(&self, position: usize) -> Option<&dyn AnyPlan> {
+        self.models.get(position).map(|model| model.plan.as_ref())
+    }
+
     /// Applies an operation to the model that takes it; one of an endpoint that is not subscribed is left alone.
     ///
     /// # Errors
@@ -218,8 +199,8 @@ impl SubscribedModels {
         options: ApplyOptions,
     ) -> Result<(), ApplyError> {
         let position = self.subscriptions.resolve(operation)?;
-        match position.and_then(|position| self.models.get(position)) {
-            Some(model) => (model.apply)(db, operation, options).await,
+        match position.and_then(|position| self.plan(position)) {
+            Some(plan) => plan.apply(db, operation, options).await,
             None => Ok(()),
         }
     }

@@ -177,7 +177,11 @@ pub(crate) async fn take(
             (run, endpoint, News::Rows(0, 0, PartState::Failed(reason.clone())))
         }
         Step::GoneIsTold { run, endpoint } => (run, endpoint, News::GoneIsTold),
-        Step::Asked { .. } | Step::Known { .. } | Step::Unknown => return Ok(()),
+        Step::Asked { .. }
+        | Step::Known { .. }
+        | Step::Verify { .. }
+        | Step::Verified { .. }
+        | Step::Unknown => return Ok(()),
     };
     let Some(bootstrap) = locked(transaction, dialect).await?.filter(|current| current.run == *run) else {
         return Ok(());

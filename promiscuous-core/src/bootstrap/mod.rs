@@ -27,13 +27,14 @@ use crate::broker::{Queue, QueueKind};
 
 pub(crate) use asking::ask;
 pub use joining::{Follower, Progress};
+pub(crate) use parts::covers;
 pub use parts::{Part, PartState};
 pub use serving::{ServeSettings, serve};
 pub use step::Step;
-pub(crate) use step::publication;
+pub(crate) use step::{REQUESTS, publication};
 
 /// The queue of an app that serves bootstraps: `<app>.serve.promiscuous`. No app is called `<app>.serve`, because no name has a point.
-fn requests_to(app: &str) -> Queue {
+pub(crate) fn requests_to(app: &str) -> Queue {
     Queue {
         app: format!("{app}.serve"),
         bindings: vec![format!("*.{}", step::REQUESTS)],

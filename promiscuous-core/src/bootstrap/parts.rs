@@ -105,7 +105,7 @@ pub(super) fn complete(sources: &[String], parts: &[Part]) -> Vec<String> {
 }
 
 /// Whether rows of this endpoint are among a source's.
-pub(super) fn covers(source: &str, endpoint: &Endpoint) -> bool {
+pub(crate) fn covers(source: &str, endpoint: &Endpoint) -> bool {
     match source.split_once('/') {
         Some(("*", model)) => model == endpoint.model(),
         _ => source == endpoint.as_str(),

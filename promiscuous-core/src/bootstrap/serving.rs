@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::gone::{self, Look};
 use super::parts::covers;
-use super::{Step, publication, requests_to};
+use super::{REQUESTS, Step, publication, requests_to};
 use crate::broker::{Broker, Consumer, Delivery, Publication};
 use crate::database::Database;
 use crate::error::chain;
@@ -22,6 +22,7 @@ use crate::key::Endpoint;
 use crate::message::Message;
 use crate::publisher::Publisher;
 use crate::sync::{Cursor, Kind, PublishedRows, Run, SyncError, SyncModel, SyncSettings, steadily};
+use crate::verify::{Answering, Question, answers_to};
 
 /// For how long a process answers alone.
 const LEASE: Duration = Duration::from_secs(15);
@@ -149,6 +150,9 @@ impl Server {
                     self.send(told.message(self.publisher.app(), 0), &endpoint, &app).await?;
                 }
             }
+            Ok(Message { app, bootstrap: Some(Step::Verify { run, number, question }), .. }) => {
+                self.compare(&app, run, number, question).await?;
+            }
             Ok(_) => tracing::debug!("what is no request for a bootstrap is passed over"),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "a request for a bootstrap cannot be read, and is passed over");
@@ -199,6 +203,15 @@ impl Server {
             self.send(message, endpoint, app).await?;
         }
         Ok(true)
+    }
+
+    /// Answers what an app wants to know that compares its rows.
+    async fn compare(&self, app: &str, run: Uuid, number: u64, question: Question) -> Result<(), SyncError> {
+        let answering = Answering { publisher: &self.publisher, rows: self.rows.as_ref() };
+        let Some(answer) = answering.answer(app, question).await else { return Ok(()) };
+        let Ok(endpoint) = Endpoint::parse(&format!("{app}/{REQUESTS}")) else { return Ok(()) };
+        let answer = Step::Verified { run, number, answer }.message(self.publisher.app(), 0);
+        self.send(answer, &endpoint, &answers_to(app).app).await
     }
 
     /// An app without a queue gets nothing: it asks again when it has one.

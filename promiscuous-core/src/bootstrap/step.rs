@@ -7,12 +7,13 @@ use crate::broker::Publication;
 use crate::clock;
 use crate::key::Endpoint;
 use crate::message::Message;
+use crate::verify::{Answer, Question};
 
 /// The model's part of the endpoint that requests go to: `<app>/promiscuous-bootstrap`, the app being the one that asks.
-pub(super) const REQUESTS: &str = "promiscuous-bootstrap";
+pub(crate) const REQUESTS: &str = "promiscuous-bootstrap";
 
 /// One step of a bootstrap. `run` names the bootstrap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Step {
@@ -70,6 +71,24 @@ pub enum Step {
         endpoint: Endpoint,
         /// Why, as a sentence for the subscriber's operators.
         reason: String,
+    },
+    /// A subscriber that compares its rows wants to know something.
+    Verify {
+        /// The comparison.
+        run: Uuid,
+        /// Names the question in it: the answer has the same.
+        number: u64,
+        /// What it wants to know.
+        question: Question,
+    },
+    /// A publisher's answer.
+    Verified {
+        /// The comparison.
+        run: Uuid,
+        /// The question's.
+        number: u64,
+        /// What it says.
+        answer: Answer,
     },
     /// A step that this version does not know.
     #[serde(other)]

@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
-//! * `migrate`, `subscribe`, `publish`, `bootstrap`, `recover`: what an app needs done
+//! * `migrate`, `subscribe`, `publish`, `bootstrap`, `verify`, `recover`: what an app needs done
 //! * `status`, `blocked`, `dead`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
@@ -19,6 +19,7 @@ use crate::links::Links;
 use crate::publisher::Publisher;
 use crate::registry::Subscriptions;
 use crate::sync::PublishedRows;
+use crate::verify::SubscribedRows;
 
 mod blocked;
 mod bootstrap;
@@ -30,6 +31,7 @@ mod recover;
 mod signals;
 mod status;
 mod subscribe;
+mod verify;
 mod words;
 
 /// What an adapter knows of an app.
@@ -76,6 +78,8 @@ pub struct Connected {
     pub publisher: Option<Publisher>,
     /// The rows of what it publishes, where it publishes anything.
     pub rows: Option<Arc<dyn PublishedRows>>,
+    /// The rows of what it subscribes to.
+    pub subscribed: Arc<dyn SubscribedRows>,
 }
 
 #[derive(Parser)]
@@ -127,6 +131,8 @@ enum Command {
     Publish(publish::Options),
     /// Bring this app up to date with all rows of what it subscribes to, while writes go on.
     Bootstrap(bootstrap::Options),
+    /// Compare this app's rows with those of their publishers, while writes go on.
+    Verify(verify::Options),
     /// Create the promiscuous tables in this app's database.
     Migrate(migrate::Options),
     /// Finish the work of this app's dead publishers: sweep the outbox, settle intents.
@@ -169,6 +175,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Bootstrap(options) => {
             let config = flags.or(Settings::load()?).resolve()?;
             bootstrap::run(app, options, config).await
+        }
+        Command::Verify(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            verify::run(app, options, config).await
         }
         Command::Migrate(options) => {
             let settings = flags.or(Settings::load()?);

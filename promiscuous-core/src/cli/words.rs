@@ -1,6 +1,6 @@
 //! What is read by people: ages, and texts that came from elsewhere.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -77,6 +77,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// Asks, and waits for the answer.
+pub(super) async fn agreed(question: String) -> bool {
+    let asked = tokio::task::spawn_blocking(move || {
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).is_ok() && is_yes(&answer)
+    });
+    asked.await.unwrap_or(false)
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
 /// How a bar of rows looks.
 pub(super) fn bar_style() -> ProgressStyle {
     let template = "{msg:32} {wide_bar} {human_pos} of {human_len}, {per_sec:>12}, {eta:>4} left";
@@ -116,5 +130,11 @@ mod tests {
         for wrong in ["", "7", "d", "-1d", "1.5h", "7 d", "7é", "99999999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        assert!(is_yes("y\n") && is_yes(" YES \r\n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("n\n") && !is_yes("yo\n"));
     }
 }

@@ -97,12 +97,26 @@ pub(crate) async fn read(
     database: &dyn Database,
     keys: &[Key],
 ) -> Result<Vec<(Key, Version)>, DatabaseError> {
+    read_columns(database, "generation, version", keys).await
+}
+
+/// The newest versions of which an operation was applied; unknown keys are left out.
+pub(crate) async fn contents_of(
+    database: &dyn Database,
+    keys: &[Key],
+) -> Result<Vec<(Key, Version)>, DatabaseError> {
+    read_columns(database, "content_generation, content_version", keys).await
+}
+
+async fn read_columns(
+    database: &dyn Database,
+    columns: &str,
+    keys: &[Key],
+) -> Result<Vec<(Key, Version)>, DatabaseError> {
     let mut known = Vec::new();
     for chunk in keys.chunks(CHUNK) {
-        let mut sql = Sql::new(
-            database.dialect(),
-            "SELECT object, generation, version FROM promiscuous_versions WHERE object IN ",
-        );
+        let select = format!("SELECT object, {columns} FROM promiscuous_versions WHERE object IN ");
+        let mut sql = Sql::new(database.dialect(), &select);
         sql.bind_in(chunk.iter().map(Key::as_str));
         let rows = database.query(sql, &[SqlType::Text, SqlType::Int, SqlType::Int]).await?;
         for row in rows {

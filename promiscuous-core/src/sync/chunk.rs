@@ -131,7 +131,7 @@ impl Chunks<'_> {
 }
 
 /// The versions of before the rows were read; who was written since counts as being written. Pure.
-fn settled(before: (u64, Vec<KeyVersion>), after: (u64, Vec<KeyVersion>)) -> Vec<KeyVersion> {
+pub(crate) fn settled(before: (u64, Vec<KeyVersion>), after: (u64, Vec<KeyVersion>)) -> Vec<KeyVersion> {
     let same_generation = before.0 == after.0;
     let pairs = before.1.into_iter().zip(after.1);
     pairs

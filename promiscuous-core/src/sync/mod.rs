@@ -19,7 +19,9 @@ mod messages;
 mod rows;
 mod run;
 mod selection;
+mod some;
 
+pub(crate) use chunk::settled;
 pub use condition::{Condition, ConditionError};
 pub use cursor::{Cursor, Kind, Position};
 pub use error::SyncError;
@@ -27,3 +29,4 @@ pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
 pub(crate) use run::steadily;
 pub use run::{Progress, Run, SyncSettings};
 pub use selection::{Selection, SelectionError};
+pub use some::publish_ids;

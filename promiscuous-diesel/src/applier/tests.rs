@@ -2,11 +2,17 @@
 
 use diesel::Connection as _;
 use diesel::prelude::*;
+use diesel::query_builder::QueryFragment;
+use diesel::sql_types::BigInt;
 use promiscuous_core::database::DatabaseErrorKind;
 use promiscuous_core::key::Endpoint;
+use promiscuous_core::operation::Attributes;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::key::{KeyValue, KeyValues};
+use crate::model::UnreadableRow;
+use crate::subscribed_rows::load::load_rows;
 use crate::subscription::{Connection, Subscribe};
 use crate::test_databases::{TestDatabase, on_each};
 
@@ -43,7 +49,8 @@ const TABLES: [&str; 2] = [
     "CREATE TABLE calls (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL)",
 ];
 
-#[derive(Debug, Clone, PartialEq, Queryable)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = people)]
 struct Person {
     id: i64,
     name: String,
@@ -142,6 +149,28 @@ macro_rules! person_on {
             }
             fn delete(&self, connection: &mut Connection<$backend>) -> QueryResult<()> {
                 diesel::delete(people::table.find(self.id)).execute(connection).map(|_| ())
+            }
+            fn from_table() -> impl QueryFragment<$backend> {
+                people::table
+            }
+            fn id_values(parts: &[String]) -> KeyValues<$backend> {
+                Ok(vec![KeyValue::typed::<BigInt, i64>(parts[0].parse().unwrap())])
+            }
+            fn load_rows(
+                from: &dyn QueryFragment<$backend>,
+                connection: &mut <$backend as PromiscuousBackend>::Connection,
+            ) -> QueryResult<Vec<Self>> {
+                load_rows(from, connection)
+            }
+            fn own_id(&self) -> Result<Vec<String>, UnreadableRow> {
+                Ok(vec![self.id.to_string()])
+            }
+            fn column_attributes(&self) -> Result<Attributes, UnreadableRow> {
+                let person = json!({"name": self.name, "nickname": self.nickname});
+                Ok(person.as_object().cloned().unwrap())
+            }
+            fn would_change(&self, changes: &mut PersonChanges) -> bool {
+                SubscribeOn::<$backend>::differs(self, changes)
             }
         }
 

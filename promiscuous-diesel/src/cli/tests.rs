@@ -40,6 +40,7 @@ async fn a_database_is_connected_to_and_one_that_is_away_is_told_as_such() {
     let config = config(&url);
     let connected = app().connect(&config, &Links::new(&config).unwrap()).await.unwrap();
     assert!(connected.publisher.is_none(), "it publishes nothing");
+    assert!(connected.subscribed.attributes(0).is_empty(), "it subscribes to nothing");
     let transaction = connected.database.begin().await.unwrap();
     transaction.commit().await.unwrap();
 

@@ -3,7 +3,7 @@
 //! * `selection`: the statements;
 //! * `unwritten`: how the rows are left out that a transaction in flight has changed.
 
-mod selection;
+pub(crate) mod selection;
 #[cfg(all(
     test,
     feature = "postgres",
@@ -33,6 +33,7 @@ use crate::key::KeyValue;
 use crate::model::{PublishedModel, UnreadableRow};
 use crate::pool::Manager;
 use crate::row::Columns;
+use crate::statement::Table;
 use crate::subscription::Connection;
 use selection::{Edge, Selection, What};
 use unwritten::Unwritten;
@@ -111,13 +112,13 @@ impl<DB: PromiscuousBackend> PublishedRows for DieselRows<DB> {
                 selection = selection.edge(Edge::After(key_values(model, after)?));
             }
             let rows = selection.load(connection.inner()).map_err(database_error)?;
-            if rows.iter().any(|row| is_ordered_otherwise(model, row)) {
-                return Err(out_of_place(model));
+            if rows.iter().any(|row| is_ordered_otherwise(&model.table, row)) {
+                return Err(out_of_place(&published(model), &model.table));
             }
             let ids = rows.iter().map(|row| id_of(model, row)).collect::<Result<Vec<_>, _>>()?;
             match after {
                 // It comes after itself: whoever went on like this would never come to an end.
-                Some(after) if ids.contains(&after) => Err(out_of_place(model)),
+                Some(after) if ids.contains(&after) => Err(out_of_place(&published(model), &model.table)),
                 _ => Ok(ids),
             }
         })
@@ -185,11 +186,20 @@ fn key_values<DB: PromiscuousBackend>(
         }
         None => "it is not encoded as ids are".to_owned(),
     };
-    Err(other(format!(
-        "rows of the published model `{}` were asked for by an id that is none of it: {reason}. Where it was stored before the model's \
-         key changed, begin from the start",
-        model.name
-    )))
+    Err(none_of(&published(model), &reason))
+}
+
+/// The model, in a message to people.
+fn published<DB: PromiscuousBackend>(model: &PublishedModel<DB>) -> String {
+    format!("the published model `{}`", model.name)
+}
+
+/// An id by which a model's rows cannot be asked for.
+pub(crate) fn none_of(model: &str, reason: &str) -> DatabaseError {
+    other(format!(
+        "rows of {model} were asked for by an id that is none of it: {reason}. Where it was stored before the model's key changed, begin \
+         from the start"
+    ))
 }
 
 /// The id of a row.
@@ -212,31 +222,30 @@ fn sync_row<'r, DB: PromiscuousBackend>(
     Ok(SyncRow { id: id_of(model, row)?, attributes })
 }
 
-fn unreadable(error: UnreadableRow) -> DatabaseError {
+pub(crate) fn unreadable(error: UnreadableRow) -> DatabaseError {
     DatabaseError::new(DatabaseErrorKind::Other, error)
 }
 
-fn other(sentence: impl Into<String>) -> DatabaseError {
+pub(crate) fn other(sentence: impl Into<String>) -> DatabaseError {
     DatabaseError::new(DatabaseErrorKind::Other, sentence.into())
 }
 
-/// Whether a column of the key cannot be gone through.
-fn is_ordered_otherwise<'r, DB: PromiscuousBackend>(
-    model: &PublishedModel<DB>,
+/// Whether a column of the key, with which the row begins, cannot be gone through.
+pub(crate) fn is_ordered_otherwise<'r, DB: PromiscuousBackend>(
+    table: &Table,
     row: &impl Row<'r, DB>,
 ) -> bool {
-    (0..model.table.primary_key.len()).any(|position| {
+    (0..table.primary_key.len()).any(|position| {
         let field = row.get(position);
         field.as_ref().and_then(|field| field.value()).is_some_and(|value| DB::is_ordered_otherwise(&value))
     })
 }
 
 /// Rows would be left out, or come again and again.
-fn out_of_place<DB: PromiscuousBackend>(model: &PublishedModel<DB>) -> DatabaseError {
+pub(crate) fn out_of_place(model: &str, table: &Table) -> DatabaseError {
     other(format!(
-        "the database does not order the rows of the published model `{}` as it compares its key ({}) with values: a key for this has no \
-         ENUM or SET in MariaDB or MySQL, and in SQLite no moments or decimals that were written by others than Diesel",
-        model.name,
-        model.table.primary_key.join(", ")
+        "the database does not order the rows of {model} as it compares its key ({}) with values: a key for this has no ENUM or SET in \
+         MariaDB or MySQL, and in SQLite no moments or decimals that were written by others than Diesel",
+        table.primary_key.join(", ")
     ))
 }

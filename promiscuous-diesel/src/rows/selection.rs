@@ -1,4 +1,4 @@
-//! Statements that read a published table in the order of its primary key.
+//! Statements that read a table in the order of the columns that keep its rows' ids: of a published one, those of the primary key.
 
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -10,8 +10,8 @@ use crate::connection::Wrapped;
 use crate::key::{KeyValue, push_table};
 use crate::statement::Table;
 
-/// A SELECT of one published table.
-pub(super) struct Selection<'s, DB: PromiscuousBackend> {
+/// A SELECT of one table.
+pub(crate) struct Selection<'s, DB: PromiscuousBackend> {
     /// The table.
     table: &'s Table,
     /// What is wanted of it.
@@ -30,17 +30,19 @@ pub(super) struct Selection<'s, DB: PromiscuousBackend> {
 
 /// What is wanted of a table.
 #[derive(Clone, Copy)]
-pub(super) enum What<'s> {
+pub(crate) enum What<'s> {
     /// The number of its rows.
     Count,
     /// The columns of the primary key.
     Key,
     /// These, and then the model's.
     Row(&'s [String]),
+    /// What somebody else writes before this, which begins at FROM.
+    Elsewhere,
 }
 
 /// An end of a stretch of rows, by the values of a primary key.
-pub(super) enum Edge<DB: PromiscuousBackend> {
+pub(crate) enum Edge<DB: PromiscuousBackend> {
     /// What comes after the row.
     After(Vec<KeyValue<DB>>),
     /// The row, and what comes after it.
@@ -92,15 +94,18 @@ impl<DB: PromiscuousBackend> QueryFragment<DB> for Selection<'_, DB> {
         // each reads many rows, are planned better by a database that sees their values.
         pass.unsafe_to_cache_prepared();
         let key = &self.table.primary_key;
-        pass.push_sql("SELECT ");
+        if !matches!(self.what, What::Elsewhere) {
+            pass.push_sql("SELECT ");
+        }
         match self.what {
             What::Count => pass.push_sql("COUNT(*)"),
             What::Key => push_names(key, &mut pass)?,
             What::Row(columns) => push_names(key.iter().chain(columns), &mut pass)?,
+            What::Elsewhere => {}
         }
         pass.push_sql(" FROM ");
         push_table(self.table, pass.reborrow())?;
-        // SQLite allows a key without a value, by which nothing is published.
+        // SQLite allows a key without a value, by which nothing is published; and a foreign key without one is of a row of the app's own.
         for (position, column) in key.iter().enumerate() {
             pass.push_sql(if position == 0 { " WHERE " } else { " AND " });
             pass.push_identifier(column)?;

@@ -10,8 +10,8 @@ mod writers;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{Expr, Query};
 
-use super::keyset::{Bound, bounded};
 use super::shared_lock;
+use crate::keyset::{Bound, bounded};
 
 #[test]
 fn a_shared_lock_is_spelled_as_the_server_wants_it() {

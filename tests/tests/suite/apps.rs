@@ -10,22 +10,27 @@ use promiscuous_core::consistency::Consistency;
 use promiscuous_core::message::Message;
 use promiscuous_tests::conformance::tables::{self, Side};
 use promiscuous_tests::conformance::{App, Blueprint, Eyes, Stack};
-use promiscuous_tests::databases::TestDatabase;
+use promiscuous_tests::databases::{Kind, TestDatabase};
 use promiscuous_tests::deaths::STOP_AT;
 use promiscuous_tests::processes::{Builder, Process};
 use promiscuous_tests::{apps, servers, unique_app, until};
 
 pub use promiscuous_tests::conformance::eyes::SOON;
 
-/// The app that publishes [`apps::PUBLISHED`].
+/// The app that publishes [`apps::PUBLISHED`], or other models.
 pub struct Publishing {
     pub stack: Stack,
     pub app: String,
     pub database: TestDatabase,
     /// Its database, as the test sees it.
     pub eyes: Eyes,
+    models: &'static [&'static str],
+    tables: Tables,
     config: Config,
 }
+
+/// The tables of a side.
+pub type Tables = fn(Kind, Side) -> Vec<String>;
 
 impl Publishing {
     /// On the shared servers.
@@ -35,13 +40,27 @@ impl Publishing {
 
     /// On these servers.
     pub async fn on(stack: Stack, amqp_url: &str, redis_url: &str) -> Self {
+        Self::with(stack, amqp_url, redis_url, (&apps::PUBLISHED, tables::numbered)).await
+    }
+
+    /// On the shared servers, with these models and tables.
+    pub async fn of(stack: Stack, models: &'static [&'static str], tables: Tables) -> Self {
+        Self::with(stack, &servers::amqp_url(), &servers::redis_url(), (models, tables)).await
+    }
+
+    async fn with(
+        stack: Stack,
+        amqp_url: &str,
+        redis_url: &str,
+        (models, tables): (&'static [&'static str], Tables),
+    ) -> Self {
         let app = unique_app("shop");
         let database = stack.kind.create().await;
         let config = apps::config(&app, amqp_url, redis_url);
-        tables::create(database.url(), &tables::numbered(stack.kind, Side::Publishing)).await;
+        tables::create(database.url(), &tables(stack.kind, Side::Publishing)).await;
         stack.migrate(&config, database.url()).await;
         let eyes = Eyes::open(database.url()).await;
-        Self { stack, app, database, eyes, config }
+        Self { stack, app, database, eyes, models, tables, config }
     }
 
     /// All of its messages take part in one total order.
@@ -61,7 +80,7 @@ impl Publishing {
         let mut blueprint = Blueprint::new(self.config.clone(), self.database.url());
         blueprint.connections = connections;
         blueprint.adjust = apps::in_a_hurry;
-        self.stack.start(&blueprint.publishing(&apps::PUBLISHED)).await.unwrap()
+        self.stack.start(&blueprint.publishing(self.models)).await.unwrap()
     }
 
     /// The app in a process of its own that does these things.
@@ -80,7 +99,7 @@ impl Publishing {
     /// `promiscuous` with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Builder {
         let command = self.with_environment(Process::new(env!("CARGO_BIN_EXE_command")));
-        let command = command.env("PUBLISHES", apps::PUBLISHED.join(","));
+        let command = command.env("PUBLISHES", self.models.join(","));
         arguments.iter().fold(command, |command, argument| command.arg(argument))
     }
 
@@ -99,7 +118,7 @@ impl Publishing {
         let app = unique_app("mailer");
         let database = stack.kind.create().await;
         let config = apps::config(&app, self.config.amqp_url.expose(), self.config.redis_url.expose());
-        tables::create(database.url(), &tables::numbered(stack.kind, Side::Subscribing)).await;
+        tables::create(database.url(), &(self.tables)(stack.kind, Side::Subscribing)).await;
         stack.migrate(&config, database.url()).await;
         let eyes = Eyes::open(database.url()).await;
         Subscribing { stack, app, database, eyes, models: models.to_vec(), from: self.app.clone(), config }

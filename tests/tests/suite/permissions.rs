@@ -263,6 +263,9 @@ mod faults {
         let mut joining = bootstrap();
         assert!(joining.wait().await.success(), "{:#?}", joining.said());
         assert_eq!(eyes.count("counters").await, 1);
+        let verify = process(env!("CARGO_BIN_EXE_command"), "mailer", &servers, &there).arg("verify");
+        let mut verifying = verify.env("SUBSCRIBES", "counter").env("FROM", "shop").with_log().spawn();
+        assert!(verifying.wait().await.success(), "{:#?}", verifying.said());
         serving.terminate();
         assert!(serving.wait().await.success());
         // It has asked in vain a moment ago, and may be in no hurry to ask again.

@@ -1,13 +1,14 @@
 //! `#[derive(Publish)]`.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::DeriveInput;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::backends::Database;
 use super::model::{Column, Model};
+use super::values::{key_values, send};
 use crate::fields::method;
 use crate::options::{Dialect, Options, check_endpoint};
 
@@ -77,7 +78,6 @@ pub fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Database) -> TokenStream {
     let Database { ty: backend, gate, .. } = database;
     let (name, table, table_text) = (model.name, &model.table, model.table_text());
-    let private = quote!(::promiscuous_diesel::__private);
     let key: Vec<&Column<'_>> = model.key.iter().map(|&place| &model.columns[place]).collect();
     let sent: Vec<&Column<'_>> = published.iter().map(|&place| &model.columns[place]).collect();
     let whole = !options.virtual_attributes.is_empty();
@@ -93,15 +93,7 @@ fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Da
             ::promiscuous_diesel::publication::read_key::<#backend, #alias, #read_as, #ty>(row, #position, #table_text)?
         }
     });
-    let parts: Vec<_> = (0..key.len()).map(|position| format_ident!("part{position}")).collect();
-    let key_values = key.iter().zip(&parts).map(|(column, part)| {
-        let (alias, ty, write_as, read_as) =
-            (&column.alias, column.ty(), column.write_as(), column.read_as());
-        // Each reference is a way to write the value; the compiler takes the first that there is.
-        quote_spanned! {column.ty().span()=>
-            (&&&#private::KeyColumn::<#backend, #alias, #ty, #write_as, #read_as>::new()).value(#part)?
-        }
-    });
+    let key_values = key_values(&key, backend);
     let values = wanted.iter().enumerate().map(|(position, column)| {
         let (alias, ty, read_as) = (&column.alias, column.ty(), column.read_as());
         quote_spanned! {column.ty().span()=>
@@ -111,14 +103,7 @@ fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Da
             )?
         }
     });
-    let send = |column: &Column<'_>, value: TokenStream| {
-        let (alias, ty, attribute) = (&column.alias, column.ty(), &column.attribute);
-        quote_spanned! {column.ty().span()=>
-            ::promiscuous_diesel::publication::send::<#backend, #alias, #ty>(
-                &mut attributes, #attribute, &#value, #table_text,
-            )?;
-        }
-    };
+    let send = |column: &Column<'_>, value: TokenStream| send(column, &value, backend, &table_text);
     let read_attributes = if whole {
         let fields = wanted.iter().map(|column| column.ident);
         let sends = sent.iter().map(|column| {
@@ -174,12 +159,7 @@ fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Da
                     ::std::vec::Vec<::promiscuous_diesel::key::KeyValue<#backend>>,
                     ::promiscuous_diesel::key::UnfitKey,
                 > {
-                    #[allow(unused_imports)]
-                    use #private::{ReadKey as _, TextKey as _, WrittenKey as _};
-                    let [#(#parts),*] = parts else {
-                        return ::core::result::Result::Err(#private::other_parts(&<Self as ::promiscuous_diesel::model::PublishOn<#backend>>::key_columns()));
-                    };
-                    ::core::result::Result::Ok(::std::vec![#(#key_values),*])
+                    #key_values
                 }
 
                 fn read_attributes(

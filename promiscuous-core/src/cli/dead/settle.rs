@@ -1,6 +1,6 @@
 //! `promiscuous dead retry` and `promiscuous dead drop`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,6 +10,7 @@ use super::graveyard::Graveyard;
 use super::summary::Summary;
 use crate::broker::{DeadLetters, TakenLetter};
 use crate::cli::usage;
+use crate::cli::words::agreed;
 use crate::clock;
 use crate::error::Error;
 
@@ -125,20 +126,6 @@ async fn count(graveyard: &Graveyard, filter: &Filter, limit: u64) -> Result<u64
     Ok(count)
 }
 
-/// Asks, and waits for the answer.
-async fn agreed(question: String) -> bool {
-    let asked = tokio::task::spawn_blocking(move || {
-        eprint!("{question} [y/N] ");
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).is_ok() && is_yes(&answer)
-    });
-    asked.await.unwrap_or(false)
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-}
-
 struct Settling {
     fate: Fate,
     settled: u64,
@@ -219,9 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_yes_is_a_yes() {
-        assert!(is_yes("y\n") && is_yes(" YES \r\n"));
-        assert!(!is_yes("") && !is_yes("\n") && !is_yes("n\n") && !is_yes("yo\n"));
+    fn what_is_asked_says_how_many_and_for_good() {
         assert_eq!(Fate::Drop.question(1, "mailer"), "Drop 1 dead letter of mailer for good?");
     }
 }

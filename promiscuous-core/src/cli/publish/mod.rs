@@ -85,7 +85,7 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
     let Some(connected) = connect(app, &config, &links, &mut stop).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Connected { database, publisher: Some(publisher), rows: Some(rows) } = connected else {
+    let Connected { database, publisher: Some(publisher), rows: Some(rows), .. } = connected else {
         return Err(Error::Configuration(
             "this app publishes no model whose rows could be sent again".into(),
         ));

@@ -19,7 +19,7 @@ crate::conformance::over_pairs! {
 }
 
 /// `promiscuous publish --serve`.
-fn serve(publishing: &Publishing, arguments: &[&str]) -> Process {
+pub(super) fn serve(publishing: &Publishing, arguments: &[&str]) -> Process {
     publishing.command(&[&["publish", "--serve"], arguments].concat()).spawn()
 }
 

@@ -8,6 +8,7 @@ mod bootstrap;
 mod dead;
 mod publish;
 mod status;
+mod verify;
 
 /// The lines of JSON that a command prints, whatever it thinks of them, and its exit status.
 async fn json(command: Builder) -> (Vec<Value>, i32) {

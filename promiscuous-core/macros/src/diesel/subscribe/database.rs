@@ -37,6 +37,7 @@ impl Subscriber<'_> {
                 }
             }
         });
+        let reading = self.reading(database);
         let Statements { wanted, find, read, insert, update, delete } = self.statements(database);
 
         // Asked for once, so that what is wrong is not an error in every statement.
@@ -113,6 +114,8 @@ impl Subscriber<'_> {
                         #delete?;
                         ::core::result::Result::Ok(())
                     }
+
+                    #reading
                 }
 
                 #callbacks

@@ -2,11 +2,12 @@
 //!
 //! * `changes`: the struct of what is to be written, and what makes a row and an id of it;
 //! * `declaration`: `impl Subscribe`;
-//! * `database`: `impl SubscribeOn`, for each database; `statements`: what it sends there.
+//! * `database`: `impl SubscribeOn`, for each database; `statements`: what it sends there; `reading`: how rows that are there are read.
 
 mod changes;
 mod database;
 mod declaration;
+mod reading;
 mod statements;
 
 use proc_macro2::TokenStream;
