@@ -259,6 +259,14 @@ pub trait Transaction: Send {
     /// Applies one operation to the app's model, whose own hooks run (section 7 of the protocol: `create` of an
     /// existing row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine).
     async fn apply(&mut self, operation: &Operation) -> Result<(), ApplyError>;
+    /// Applies operations that send objects again (`sync`, with attributes), each of another object, in their order. An adapter may look for
+    /// several of them at a time, and write them so, as long as the model's own hooks run for each.
+    async fn apply_all(&mut self, operations: &[&Operation]) -> Result<(), ApplyError> {
+        for operation in operations {
+            self.apply(operation).await?;
+        }
+        Ok(())
+    }
     /// Commits.
     async fn commit(self: Box<Self>) -> Result<(), DatabaseError>;
     /// Rolls back.

@@ -1,12 +1,14 @@
 //! Applies operations to subscribed entities, so that their own hooks run.
 //!
-//! Rows are read and written through their `ActiveModel`, one at a time, in the caller's transaction. The rules are those of the
+//! Rows are read and written through their `ActiveModel`, one at a time, in the caller's transaction; those that are sent again, many at a time
+//! (`many`). The rules are those of the
 //! protocol: `create` of an existing row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine,
 //! and `sync` is like `update`.
 
 mod any;
 mod compare;
 mod fill;
+mod many;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -189,13 +191,24 @@ where
     E: Writable,
     C: ConnectionTrait,
 {
+    let row = prepared(plan, subject, options, id)?;
+    row.insert(db).await.map(|_| ()).map_err(|error| failed(subject, error))
+}
+
+/// A new row with all that the message says of it.
+fn prepared<E: EntityTrait>(
+    plan: &Plan<E>,
+    subject: &Subject<'_>,
+    options: ApplyOptions,
+    id: Vec<(E::Column, Value)>,
+) -> Result<E::ActiveModel, ApplyError> {
     let mut row = <E::ActiveModel as ActiveModelBehavior>::new();
     for (column, value) in id {
         row.try_set(column, value)
             .map_err(|_| subject.wrong_id(column.as_str(), "an id that the field's type accepts"))?;
     }
     fill(plan, &mut row, subject, options, changes(plan, subject, options, None)?)?;
-    row.insert(db).await.map(|_| ()).map_err(|error| failed(subject, error))
+    Ok(row)
 }
 
 /// An error from SeaORM: the database's, or one that a hook made up.

@@ -85,6 +85,10 @@ impl Transaction for SeaTransaction {
         self.models.apply(&self.transaction, operation, self.options).await
     }
 
+    async fn apply_all(&mut self, operations: &[&Operation]) -> Result<(), ApplyError> {
+        self.models.apply_all(&self.transaction, operations, self.options).await
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), DatabaseError> {
         self.transaction.commit().await.map_err(database_error)
     }

@@ -204,4 +204,28 @@ impl SubscribedModels {
             None => Ok(()),
         }
     }
+
+    /// Applies operations that send objects again, with their attributes and each another one, in their order.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply_all(
+        &self,
+        db: &ApplyConnection,
+        operations: &[&Operation],
+        options: ApplyOptions,
+    ) -> Result<(), ApplyError> {
+        let mut rest = operations;
+        while let Some(first) = rest.first() {
+            let position = self.subscriptions.resolve(first)?;
+            let is_alike =
+                |other: &&&Operation| other.endpoint == first.endpoint && other.types == first.types;
+            let (alike, others) = rest.split_at(rest.iter().take_while(is_alike).count());
+            if let Some(plan) = position.and_then(|position| self.plan(position)) {
+                plan.apply_all(db, alike, options).await?;
+            }
+            rest = others;
+        }
+        Ok(())
+    }
 }

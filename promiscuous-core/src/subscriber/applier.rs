@@ -78,6 +78,8 @@ async fn apply_in(
         }
         let dependencies = message.dependencies.as_ref();
         let versioned = dependencies.map_or(0, |d| d.write.len());
+        let failed = |source| BatchError::Message { position, source };
+        let mut again: Vec<&Operation> = Vec::new();
         for place in 0..versioned.max(message.operations.len()) {
             // Same order as `subscribed_writes`; an operation without a version is always applied.
             let is_newer = match dependencies.and_then(|d| d.write.get(place)) {
@@ -86,11 +88,17 @@ async fn apply_in(
                 None => true,
             };
             let Some(operation) = message.operations.get(place).filter(|_| is_newer) else { continue };
-            let failed = |source| BatchError::Message { position, source };
-            if subscriptions.resolve(operation).map_err(failed)?.is_some() {
-                transaction.apply(&as_change(operation)).await.map_err(failed)?;
+            if subscriptions.resolve(operation).map_err(failed)?.is_none() {
+                continue;
             }
+            if operation.operation == OperationKind::Sync && operation.attributes.is_some() {
+                again.push(operation);
+                continue;
+            }
+            transaction.apply(&as_change(operation)).await.map_err(failed)?;
         }
+        // A message that sends objects again does nothing else, but for telling of those that are gone.
+        transaction.apply_all(&again).await.map_err(failed)?;
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use promiscuous_core::sync::SyncRow;
 use promiscuous_core::verify::Comparison;
 use sea_orm::DatabaseConnection;
 
-use super::{Plan, apply, compare, rows};
+use super::{Plan, apply, compare, many, rows};
 use crate::steady::Steady;
 use crate::subscription::{ApplyConnection, Writable};
 
-/// What can be done with the rows of a subscribed entity. But for `apply`, the methods are those of
+/// What can be done with the rows of a subscribed entity. But for `apply` and `apply_all`, the methods are those of
 /// [`SubscribedRows`](promiscuous_core::verify::SubscribedRows).
 #[async_trait]
 pub(crate) trait AnyPlan: Send + Sync {
@@ -21,6 +21,14 @@ pub(crate) trait AnyPlan: Send + Sync {
         &self,
         db: &ApplyConnection,
         operation: &Operation,
+        options: ApplyOptions,
+    ) -> Result<(), ApplyError>;
+
+    /// Applies operations that send objects again, each another one, in the caller's transaction.
+    async fn apply_all(
+        &self,
+        db: &ApplyConnection,
+        operations: &[&Operation],
         options: ApplyOptions,
     ) -> Result<(), ApplyError>;
 
@@ -56,6 +64,15 @@ impl<E: Writable> AnyPlan for Plan<E> {
         options: ApplyOptions,
     ) -> Result<(), ApplyError> {
         apply(self, db, operation, options).await
+    }
+
+    async fn apply_all(
+        &self,
+        db: &ApplyConnection,
+        operations: &[&Operation],
+        options: ApplyOptions,
+    ) -> Result<(), ApplyError> {
+        many::apply_all(self, db, operations, options).await
     }
 
     fn attributes(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use promiscuous_core::operation::Attributes;
 use promiscuous_core::sync::SyncRow;
 use sea_orm::sea_query::{Expr, Order, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, ModelTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, ModelTrait, QueryFilter,
     QueryResult, QueryTrait,
 };
 
@@ -74,23 +74,46 @@ pub(super) async fn read<E: Writable, C: ConnectionTrait>(
     db: &C,
     ids: &[String],
 ) -> Result<Vec<SyncRow>, DatabaseError> {
+    let found = find_all(plan, db, ids).await.map_err(database_error)?.by_id;
+    found.into_iter().map(|(id, model)| Ok(SyncRow { id, attributes: attributes(plan, &model)? })).collect()
+}
+
+/// Rows that were found.
+pub(super) struct Found<M> {
+    /// Each by the id that it was asked for by.
+    pub(super) by_id: HashMap<String, M>,
+    /// Whether there were rows of other objects among them, which a collation takes for these.
+    pub(super) has_others: bool,
+}
+
+/// The rows of these objects.
+pub(super) async fn find_all<E: Writable, C: ConnectionTrait>(
+    plan: &Plan<E>,
+    db: &C,
+    ids: &[String],
+) -> Result<Found<E::Model>, DbErr> {
     let backend = db.get_database_backend();
     let columns: Vec<Expr> = plan.id.iter().map(|(column, _)| comparable(backend, *column)).collect();
-    let mut rows = Vec::with_capacity(ids.len());
+    let mut found = Found { by_id: HashMap::with_capacity(ids.len()), has_others: false };
     for ids in ids.chunks(IDS_AT_ONCE) {
         let wanted: Vec<_> = ids.iter().filter_map(|id| plan.wanted(db, id)).collect();
         let keys = wanted.iter().map(|wanted| wanted.key.clone()).collect();
         let Some(among) = among(&columns, keys) else { continue };
-        let found = E::find().filter(among).all(db).await.map_err(database_error)?;
-        let found: HashMap<Vec<String>, E::Model> =
-            found.into_iter().filter_map(|model| Some((plan.id_texts(&model)?, model))).collect();
+        let models = E::find().filter(among).all(db).await?;
+        let mut models: HashMap<Vec<String>, E::Model> =
+            models.into_iter().filter_map(|model| Some((plan.id_texts(&model)?, model))).collect();
         for Wanted { id, texts, .. } in wanted {
-            let padded = || found.iter().find(|(texts_found, _)| are_of_one(texts_found, &texts));
-            let Some((_, model)) = found.get_key_value(&texts).or_else(padded) else { continue };
-            rows.push(SyncRow { id: id.to_owned(), attributes: attributes(plan, model)? });
+            let model = models.remove(&texts).or_else(|| {
+                let padded = models.keys().find(|found| are_of_one(found, &texts)).cloned()?;
+                models.remove(&padded)
+            });
+            if let Some(model) = model {
+                found.by_id.insert(id.to_owned(), model);
+            }
         }
+        found.has_others |= !models.is_empty();
     }
-    Ok(rows)
+    Ok(found)
 }
 
 /// Whether a row that was found is the wanted object's, and not that of another one which a collation takes for it.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use promiscuous_tests::conformance::step::{create_counter, increment};
 use promiscuous_tests::conformance::tables::{self, Side};
-use promiscuous_tests::conformance::{App, Model, Row, Stack, Step};
+use promiscuous_tests::conformance::{Model, Row, Stack, Step};
 use promiscuous_tests::databases::Kind;
 use promiscuous_tests::until;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ crate::conformance::over_pairs! {
 
 /// What `promiscuous verify` finds, its summary, and its exit status.
 async fn verify(subscribing: &Subscribing, arguments: &[&str]) -> (Vec<Value>, Value, i32) {
-    let arguments = [&["verify", "--format", "json", "--patience", "5s"], arguments].concat();
+    let arguments = [&["verify", "--format", "json"], arguments].concat();
     let (mut lines, code) = json(subscribing.command(&arguments)).await;
     let mut summary = lines.pop().expect("it ends with a summary");
     summary["seconds"].take();
@@ -93,7 +93,7 @@ async fn what_is_missing_different_or_extra_is_found_and_mended(from: Stack, to:
     publishing.eyes.execute("DELETE FROM counters WHERE id = 6").await;
     insert(&publishing, [80], 8).await;
     // when
-    let (lines, summary, code) = verify(&subscribing, &[]).await;
+    let (lines, summary, code) = verify(&subscribing, &["--patience", "1s"]).await;
     // then
     let say = |id, kind, attributes, late| line(&publishing, id, kind, attributes, late);
     let all = [
@@ -109,7 +109,7 @@ async fn what_is_missing_different_or_extra_is_found_and_mended(from: Stack, to:
     // and nothing has changed
     assert_eq!(subscribing.counter(3).await, Some(40));
     // when it is to be mended, but nobody says that rows may go
-    let (_, summary, code) = verify(&subscribing, &["--repair"]).await;
+    let (_, summary, code) = verify(&subscribing, &["--repair", "--patience", "1s"]).await;
     assert_eq!((&summary["sent"], &summary["removed"], code), (&json!(4), &json!(0), 1));
     // then
     until(SOON, "rows that are mended", async || {
@@ -119,10 +119,10 @@ async fn what_is_missing_different_or_extra_is_found_and_mended(from: Stack, to:
     .await;
     assert_eq!(subscribing.counter(70).await, Some(1));
     // and when they may
-    let (lines, summary, _) = verify(&subscribing, &["--repair", "--yes"]).await;
+    let (lines, summary, _) = verify(&subscribing, &["--repair", "--yes", "--patience", "1s"]).await;
     assert_eq!((lines.len(), &summary["removed"]), (2, &json!(2)));
     until_equal(&subscribing, &publishing, Model::Counter).await;
-    assert_eq!(verify(&subscribing, &[]).await, (vec![], found(6, 0, 0, 0), 0));
+    assert_eq!(verify(&subscribing, &["--patience", "1s"]).await, (vec![], found(6, 0, 0, 0), 0));
     // and what is written after that arrives, as ever
     for id in [2, 3] {
         shop.write(increment(id)).await.unwrap();
@@ -166,7 +166,7 @@ async fn rows_with_keys_of_every_type_are_compared(from: Stack, to: Stack) {
         subscribing.eyes.execute(change).await;
     }
     // then
-    let (lines, summary, code) = verify(&subscribing, &["--repair", "--yes"]).await;
+    let (lines, summary, code) = verify(&subscribing, &["--repair", "--yes", "--patience", "1s"]).await;
     let said = |line: &Value| {
         let endpoint = line["endpoint"].as_str().unwrap().split_once('/').unwrap().1.to_owned();
         format!("{endpoint} {}", line["kind"].as_str().unwrap())
