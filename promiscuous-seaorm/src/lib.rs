@@ -83,7 +83,7 @@
 //! * `commit`: bump, outbox, COMMIT, in the protocol's order;
 //! * [`publication`]: a row as an operation of an endpoint.
 //!
-//! To publish rows again, and to compare them: `rows` and `subscribed_rows` read them, `keyset` finds the next ones.
+//! To publish rows again, and to compare them: `again` is for an app's own code, `rows` and `subscribed_rows` read them, `keyset` finds the next ones.
 //!
 //! From a message to a row:
 //!
@@ -100,6 +100,7 @@
 
 extern crate self as promiscuous_seaorm;
 
+mod again;
 pub mod applier;
 mod capture;
 #[cfg(test)]
@@ -135,6 +136,7 @@ mod write;
 #[doc(hidden)]
 pub mod __private;
 
+pub use again::{PromiscuousSync, promiscuous_sync_all, promiscuous_sync_run, promiscuous_sync_where};
 #[cfg(feature = "cli")]
 pub use cli::{cli, cli_with};
 pub use connection::PromiscuousConnection;

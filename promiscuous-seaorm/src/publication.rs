@@ -118,8 +118,8 @@ fn read_row<E: Publish>(row: &QueryResult) -> Result<(String, Attributes), DbErr
     let unfit = |what: &str, why: &dyn std::fmt::Display| {
         DbErr::Type(format!("{what} of `{}` cannot be published: {why}", E::default().table_name()))
     };
-    let id = encoded(key_columns::<E>().map(|column| model.get(column)))
-        .ok_or_else(|| unfit("the primary key", &"expected values that are not NULL"))?;
+    let id =
+        id_of_model(&model).ok_or_else(|| unfit("the primary key", &"expected values that are not NULL"))?;
     let mut attributes = Attributes::new();
     for attribute in E::declaration().attributes {
         if let Some(column) = E::column(attribute) {
@@ -142,6 +142,11 @@ pub(crate) fn key_of_id<E: EntityTrait>(backend: DbBackend, id: &str) -> Option<
         return None;
     }
     columns.iter().zip(&parts).map(|(&column, part)| comparable_part::<E>(backend, column, part)).collect()
+}
+
+/// The id of a row; none when its primary key has NULL in it.
+pub(crate) fn id_of_model<M: ModelTrait>(model: &M) -> Option<String> {
+    encoded(key_columns::<M::Entity>().map(|column| model.get(column)))
 }
 
 /// The id of a row's primary key values.
