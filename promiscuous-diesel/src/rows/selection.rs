@@ -126,8 +126,13 @@ impl<DB: PromiscuousBackend> QueryFragment<DB> for Selection<'_, DB> {
             pass.push_sql("\n)");
         }
         if !matches!(self.what, What::Count) {
-            pass.push_sql(" ORDER BY ");
-            push_names(key, &mut pass)?;
+            // By the table's columns: what is selected elsewhere may have a name of theirs, which would come first.
+            for (position, column) in key.iter().enumerate() {
+                pass.push_sql(if position == 0 { " ORDER BY " } else { ", " });
+                push_table(self.table, pass.reborrow())?;
+                pass.push_sql(".");
+                pass.push_identifier(column)?;
+            }
         }
         if let Some(limit) = self.limit {
             pass.push_sql(&format!(" LIMIT {limit}"));

@@ -54,3 +54,39 @@ pub trait HeldUnknown<T> {
 impl<DB, T> HeldUnknown<T> for Held<DB, T> {
     fn take_out(&self, _: &T, _: &mut Option<T>) {}
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+
+    /// Can be compared.
+    #[derive(Clone, Copy, PartialEq)]
+    struct Comparable(u8);
+
+    /// Cannot.
+    #[derive(Clone, Copy)]
+    struct Closed;
+
+    /// Whether a new value is left to write.
+    macro_rules! left {
+        ($type:ty, $current:expr, $new:expr) => {{
+            let mut new: Option<$type> = $new;
+            (&&&Held::<Sqlite, $type>::new()).take_out(&$current, &mut new);
+            new.is_some()
+        }};
+    }
+
+    #[test]
+    fn what_can_be_compared_is_and_anything_else_counts_as_new() {
+        assert!(!left!(String, "a".to_owned(), Some("a".to_owned())));
+        assert!(left!(String, "a".to_owned(), Some("b".to_owned())));
+        // As attributes are: bit by bit.
+        assert!(!left!(f64, f64::NAN, Some(f64::NAN)));
+        assert!(!left!(Comparable, Comparable(1), Some(Comparable(1))));
+        assert!(left!(Comparable, Comparable(1), Some(Comparable(2))));
+        assert!(left!(Closed, Closed, Some(Closed)));
+        assert!(!left!(Closed, Closed, None));
+    }
+}

@@ -11,9 +11,14 @@ mod reading;
 use bigdecimal::BigDecimal;
 use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
+use diesel::deserialize::{self, FromSql};
+use diesel::dsl::sql;
+use diesel::expression::{AsExpression, SqlLiteral};
 use diesel::mysql::Mysql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 use promiscuous_core::config::SecretUrl;
 use promiscuous_core::database::{DatabaseErrorKind, Dialect, Sql, SqlType, SqlValue};
@@ -27,7 +32,7 @@ use crate::models::Models;
 use crate::pool::open;
 use crate::subscription::{CallbackResult, Callbacks, Connection};
 use crate::test_databases::{TestDatabase, on_each};
-use crate::{Subscribe, sql};
+use crate::{Attribute, IdPart, Publish, Subscribe};
 
 diesel::table! {
     items (id) {
@@ -128,21 +133,50 @@ impl<DB: PromiscuousBackend> Callbacks<DB> for Item {
     }
 }
 
+/// With a type of one's own, which knows no more of Diesel than a subscribed column needs.
 #[derive(Queryable, Selectable, Subscribe)]
 #[diesel(table_name = labels)]
 #[subscribe(attributes(note))]
 struct Label {
-    id: String,
-    note: String,
+    id: Name,
+    note: Name,
 }
 
-/// With a composite key, in another order than the fields.
+/// Text that is written, but read through another type only.
+#[derive(Debug, AsExpression, Attribute, IdPart)]
+#[diesel(sql_type = Text)]
+struct Name(String);
+
+impl<DB: PromiscuousBackend> ToSql<Text, DB> for Name
+where
+    String: ToSql<Text, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
+impl<DB: PromiscuousBackend> diesel::Queryable<Text, DB> for Name
+where
+    String: FromSql<Text, DB>,
+{
+    type Row = String;
+
+    fn build(text: String) -> deserialize::Result<Self> {
+        Ok(Self(text))
+    }
+}
+
+/// With a composite key, in another order than the fields, and with something that is selected under the name of a column.
 #[derive(Queryable, Selectable, Subscribe)]
 #[diesel(table_name = places, primary_key(owner, number))]
 #[subscribe(attributes(note))]
+#[allow(dead_code)]
 struct Place {
     note: String,
     number: i32,
+    #[diesel(select_expression = sql::<Text>("'z' AS owner"), select_expression_type = SqlLiteral<Text>)]
+    upside_down: String,
     owner: String,
 }
 
@@ -157,9 +191,10 @@ struct Copy {
     title: String,
 }
 
-/// With a foreign key of numbers, whose column has another name.
-#[derive(Queryable, Selectable, Subscribe)]
+/// With a foreign key of numbers, whose column has another name. It is published again.
+#[derive(Queryable, Selectable, Publish, Subscribe)]
 #[diesel(table_name = links)]
+#[publish(attributes(title))]
 #[subscribe(from = "crowdtap/item", as = "Linked", attributes(title), foreign_key = "item_id")]
 #[allow(dead_code)]
 struct Link {

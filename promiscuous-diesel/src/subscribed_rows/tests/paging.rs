@@ -69,7 +69,7 @@ fn selected<DB: PromiscuousBackend>(test: &TestDatabase, columns: Columns, table
     let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let text = format!("SELECT {names} FROM {table} WHERE {} IS NOT NULL ORDER BY {names}", columns[0].0);
     let types: Vec<SqlType> = columns.iter().map(|(_, of)| *of).collect();
-    let rows = sql::query(&mut test.connect::<DB>(), Sql::new(DB::DIALECT, &text), &types).unwrap();
+    let rows = crate::sql::query(&mut test.connect::<DB>(), Sql::new(DB::DIALECT, &text), &types).unwrap();
     let part = |value: &SqlValue| match value {
         SqlValue::Int(number) => number.to_string(),
         SqlValue::Text(text) => text.clone(),

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use super::*;
+use crate::app::App;
+use crate::{Config, Context};
 
 on_each! {
     rows_are_read_as_a_publisher_with_such_columns_would_send_them = sent;
@@ -101,9 +105,38 @@ async fn unlocked<DB: Tested>(test: TestDatabase) {
         assert_eq!(rows.compare(LABEL, &new).await.unwrap(), different);
         assert_eq!(rows.ids_after(LABEL, None, 5).await.unwrap(), ["a", "b"]);
     };
-    tokio::time::timeout(std::time::Duration::from_secs(4), looking).await.expect("it waits for the writer");
+    tokio::time::timeout(Duration::from_secs(4), looking).await.expect("it waits for the writer");
     writer.batch_execute("COMMIT").unwrap();
     assert_eq!(read(&rows, LABEL, &["a", "b"]).await, [("a".to_owned(), json!({"note": "new"}))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_running_app_reads_to_compare_it_is_nobody_s_cause() {
+    // Given an app that publishes what it subscribes to.
+    let test = TestDatabase::sqlite();
+    prepare::<Sqlite>(&test);
+    run::<Sqlite>(&test, "INSERT INTO links (item, title) VALUES (1, 'one'), (2, 'two')");
+    let config = Config::embedded("shop", &format!("rows-{}", uuid::Uuid::now_v7())).unwrap();
+    let models = Models::<Sqlite>::new().publish::<Link>().subscribe::<Link>();
+    let url = test.url.clone();
+    let (running, rows) = tokio::task::spawn_blocking(move || {
+        let running = App::new(config).models(models).start(&url).unwrap();
+        let rows = running.subscribed(running.core_pool(2).unwrap()).unwrap();
+        (running, rows)
+    })
+    .await
+    .unwrap();
+    // When its rows are read inside of a context, then the context knows nothing of them.
+    let context = Context::new("verify");
+    let reading = async {
+        assert_eq!(rows.ids_after(0, None, 9).await.unwrap(), ["1", "2"]);
+        assert_eq!(rows.read(0, &texts(&["1", "2"])).await.unwrap().len(), 2);
+        let sync = super::comparing::operation(OperationKind::Sync, "2", json!({"title": "two"}));
+        rows.compare(0, &sync).await.unwrap()
+    };
+    assert_eq!(context.scope(reading).await, Comparison::Same);
+    assert!(context.causes().reads.is_empty());
+    tokio::task::spawn_blocking(move || running.shut_down(Duration::from_secs(1))).await.unwrap();
 }
 
 async fn unreadable<DB: Tested>(test: TestDatabase) {
