@@ -14,6 +14,7 @@ mod models;
 mod queues;
 mod reads;
 mod stage;
+mod sync;
 mod throughput;
 mod writes;
 
@@ -41,6 +42,8 @@ enum Part {
     Reads,
     /// Applying a full queue.
     Throughput,
+    /// Filling a subscriber with the rows of a table.
+    Sync,
     /// End-to-end latency.
     Latency,
     /// Memory while very many messages wait.
@@ -77,6 +80,9 @@ async fn main() -> Outcome<()> {
     }
     if wanted(Part::Throughput) {
         throughput::run(size).await?;
+    }
+    if wanted(Part::Sync) {
+        sync::run(size).await?;
     }
     if wanted(Part::Latency) {
         latency::run(size).await?;

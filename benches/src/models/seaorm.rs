@@ -44,6 +44,32 @@ pub mod shop {
 
         impl ActiveModelBehavior for ActiveModel {}
     }
+
+    /// What there are very many of.
+    pub mod item {
+        use promiscuous_seaorm::Publish;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Publish)]
+        #[sea_orm(table_name = "items")]
+        #[publish(attributes(shop_id, sku, name, description, price, stock, weight, is_active, updated_at))]
+        pub struct Model {
+            #[sea_orm(primary_key)]
+            pub id: i64,
+            pub shop_id: i64,
+            pub sku: String,
+            pub name: String,
+            pub description: Option<String>,
+            pub price: Decimal,
+            pub stock: i32,
+            pub weight: f64,
+            pub is_active: bool,
+            pub updated_at: ChronoDateTimeUtc,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
 }
 
 /// The subscribing side.
@@ -95,6 +121,35 @@ pub mod mailer {
                 Ok(post)
             }
         }
+    }
+
+    /// What there are very many of.
+    pub mod item {
+        use promiscuous_seaorm::Subscribe;
+        use sea_orm::entity::prelude::*;
+
+        #[sea_orm::model]
+        #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Subscribe)]
+        #[sea_orm(table_name = "items")]
+        #[subscribe(
+            from = "shop/item",
+            attributes(shop_id, sku, name, description, price, stock, weight, is_active, updated_at)
+        )]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub id: i64,
+            pub shop_id: i64,
+            pub sku: String,
+            pub name: String,
+            pub description: Option<String>,
+            pub price: Decimal,
+            pub stock: i32,
+            pub weight: f64,
+            pub is_active: bool,
+            pub updated_at: ChronoDateTimeUtc,
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
     }
 }
 

@@ -55,7 +55,7 @@ impl Orm {
 }
 
 /// An app on the benchmark's servers.
-fn config(name: &str, workers: usize) -> Outcome<Config> {
+pub fn config(name: &str, workers: usize) -> Outcome<Config> {
     let mut settings = Settings::default();
     settings.app = Some(name.to_owned());
     settings.amqp_url = Some(SecretUrl::new(server("TEST_AMQP_URL")?));
@@ -122,7 +122,8 @@ pub struct Running {
 }
 
 impl Running {
-    async fn start(subscriber: Subscriber) -> Outcome<Self> {
+    /// Starts it, and waits until it consumes.
+    pub async fn start(subscriber: Subscriber) -> Outcome<Self> {
         let mut status = subscriber.status();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(subscriber.run(async { drop(stopped.await) }));

@@ -3,6 +3,9 @@
 //! One row at a time takes two round trips each, and a service that is filled has millions. Hooks run for every row as ever, but `before_save` of
 //! all rows of a statement comes before it, and `after_save` of all of them after it.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;

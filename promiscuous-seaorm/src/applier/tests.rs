@@ -9,7 +9,7 @@ use crate::models::Models;
 use crate::subscription::{Subscribe, SubscribedModel};
 
 /// An entity with hooks, setters and a column of each interesting kind.
-mod user {
+pub(super) mod user {
     use crate::Subscribe;
     use sea_orm::Set;
     use sea_orm::entity::prelude::*;
@@ -111,7 +111,7 @@ mod follower {
 }
 
 /// An entity with a key of two columns.
-mod membership {
+pub(super) mod membership {
     use crate::Subscribe;
     use sea_orm::entity::prelude::*;
 
@@ -132,7 +132,7 @@ mod membership {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-async fn database() -> DatabaseConnection {
+pub(super) async fn database() -> DatabaseConnection {
     let mut options = ConnectOptions::new("sqlite::memory:");
     options.max_connections(1).sqlx_logging(false);
     let db = Database::connect(options).await.unwrap();
@@ -143,7 +143,7 @@ async fn database() -> DatabaseConnection {
     db
 }
 
-fn operation(kind: OperationKind, endpoint: &str, id: &str, attributes: Json) -> Operation {
+pub(super) fn operation(kind: OperationKind, endpoint: &str, id: &str, attributes: Json) -> Operation {
     Operation {
         operation: kind,
         endpoint: Endpoint::parse(endpoint).unwrap(),
@@ -153,14 +153,14 @@ fn operation(kind: OperationKind, endpoint: &str, id: &str, attributes: Json) ->
     }
 }
 
-fn joe() -> Json {
+pub(super) fn joe() -> Json {
     json!({
         "name": "Joe", "mood": "h", "address": {"city": "Oslo"}, "settings": null, "balance": "12.50",
         "born_at": "1990-01-02T03:04:05.000006Z", "nickname": null, "initials": "J"
     })
 }
 
-fn joe_with(attribute: &str, value: Json) -> Json {
+pub(super) fn joe_with(attribute: &str, value: Json) -> Json {
     let mut attributes = joe();
     attributes[attribute] = value;
     attributes

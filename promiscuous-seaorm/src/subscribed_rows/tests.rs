@@ -5,4 +5,5 @@ mod comparing;
 mod entities;
 mod paging;
 mod reading;
+mod sent_again;
 mod setters;

@@ -27,7 +27,7 @@ pub struct Club {
     /// What is tested.
     pub rows: Arc<dyn SubscribedRows>,
     /// Its models, by position.
-    models: SubscribedModels,
+    pub models: SubscribedModels,
     /// The app's connection, to see what is captured.
     pub app: PromiscuousConnection,
     /// The same pool, whose writes nobody sees.
