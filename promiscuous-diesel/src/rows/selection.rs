@@ -126,11 +126,13 @@ impl<DB: PromiscuousBackend> QueryFragment<DB> for Selection<'_, DB> {
             pass.push_sql("\n)");
         }
         if !matches!(self.what, What::Count) {
-            // By the table's columns: what is selected elsewhere may have a name of theirs, which would come first.
+            // What is selected elsewhere may have the name of a column, and would be meant by it.
             for (position, column) in key.iter().enumerate() {
                 pass.push_sql(if position == 0 { " ORDER BY " } else { ", " });
-                push_table(self.table, pass.reborrow())?;
-                pass.push_sql(".");
+                if matches!(self.what, What::Elsewhere) {
+                    push_table(self.table, pass.reborrow())?;
+                    pass.push_sql(".");
+                }
                 pass.push_identifier(column)?;
             }
         }
