@@ -52,7 +52,7 @@ where
             let subject = Subject { operation };
             match here.remove(&operation.id) {
                 Some(model) => {
-                    // What is changed may free a value that must be unique, or take it: the order stays.
+                    // It may refer to one of them from now on.
                     insert_all::<E, C>(plan, db, std::mem::take(&mut new)).await?;
                     update(plan, db, &subject, options, model).await?;
                 }

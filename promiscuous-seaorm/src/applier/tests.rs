@@ -80,6 +80,13 @@ pub(super) mod user {
             Ok(self)
         }
 
+        async fn after_save<C: ConnectionTrait>(saved: Model, _: &C, _: bool) -> Result<Model, DbErr> {
+            match saved.name.as_str() {
+                "refused afterwards" => Err(DbErr::Custom("not this name, after all".into())),
+                _ => Ok(saved),
+            }
+        }
+
         async fn before_delete<C: ConnectionTrait>(self, _: &C) -> Result<Self, DbErr> {
             if self.name.as_ref() == "forever" {
                 return Err(DbErr::Custom("stays".into()));

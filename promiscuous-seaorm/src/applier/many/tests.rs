@@ -66,6 +66,8 @@ async fn what_the_model_s_own_code_refuses_or_the_database_is_an_error() {
     };
     assert!(matches!(error(called("refused")).await, Err(ApplyError::Callback { id, .. }) if id == "2"));
     assert!(matches!(error(called("panic")).await, Err(ApplyError::Callback { .. })));
+    assert!(matches!(error(called("refused afterwards")).await, Err(ApplyError::Callback { .. })));
+    user::Entity::delete_many().exec(&db).await.unwrap();
     assert!(
         matches!(error(joe_with("mood", json!("x"))).await, Err(ApplyError::WrongType { id, .. }) if id == "2")
     );
@@ -94,6 +96,29 @@ async fn a_column_that_is_not_told_has_what_the_table_says() {
     let members = membership::Entity::find().all(&db).await.unwrap();
     let roles: Vec<_> = members.iter().map(|member| member.role.as_deref()).collect();
     assert_eq!(roles, [Some("owner"), Some("guest"), Some("guest"), None]);
+}
+
+#[tokio::test]
+async fn a_row_may_refer_to_one_that_comes_before_it_and_is_new() {
+    // given a table that refers to itself, and a row
+    let db = database().await;
+    for statement in [
+        "DROP TABLE memberships",
+        "CREATE TABLE memberships (team TEXT UNIQUE, user_id BLOB, role TEXT REFERENCES memberships (team), \
+         PRIMARY KEY (team, user_id))",
+    ] {
+        db.execute_unprepared(statement).await.unwrap();
+    }
+    let id = |team: &str| format!("{team},00000000-0000-0000-0000-000000000001");
+    let none = || json!({ "role": null });
+    send::<membership::Entity>(&db, &[(&id("a"), none())], ApplyOptions::default()).await.unwrap();
+    // when
+    let (new, refers) = (id("b"), id("a"));
+    let rows = [(new.as_str(), none()), (refers.as_str(), json!({ "role": "b" }))];
+    send::<membership::Entity>(&db, &rows, ApplyOptions::default()).await.unwrap();
+    // then
+    let roles = membership::Entity::find().all(&db).await.unwrap().into_iter().map(|member| member.role);
+    assert_eq!(roles.collect::<Vec<_>>(), [Some("b".to_owned()), None]);
 }
 
 #[tokio::test]

@@ -233,3 +233,42 @@ async fn who_cannot_compare_says_why() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("does not subscribe to `user`"), "{said}");
 }
+
+/// Subscribers keep words in a column of fixed width.
+fn padded(kind: Kind, side: Side) -> Vec<String> {
+    let tables = tables::keyed(kind, false).into_iter();
+    let padded = |table: String| match side {
+        Side::Publishing => table,
+        Side::Subscribing => table.replace("words (id VARCHAR(150)", "words (id CHAR(12)"),
+    };
+    tables.map(padded).collect()
+}
+
+mod ids_that_a_column_keeps_in_another_form_are_no_extra_rows {
+    crate::conformance::pairs! { ids_that_a_column_keeps_in_another_form_are_no_extra_rows:
+        seaorm_mariadb_to_seaorm_postgres: SEAORM_MARIADB SEAORM_POSTGRES,
+        seaorm_mariadb_to_diesel_postgres: SEAORM_MARIADB DIESEL_POSTGRES,
+    }
+}
+
+async fn ids_that_a_column_keeps_in_another_form_are_no_extra_rows(from: Stack, to: Stack) {
+    // given words that one subscriber pads, and another one keeps beside a key of its own
+    let publishing = Publishing::of(from, &["word"], padded).await;
+    let _serving = serve(&publishing, &[]);
+    for models in [["word"], ["word copy"]] {
+        let subscribing = publishing.subscribing(to, &models).await;
+        let _process = subscribing.start().await;
+        let table = models[0].replace("word copy", "word_copie") + "s";
+        let shop = publishing.connect(2).await;
+        for id in ["abc", "a,b", "x y"] {
+            let id = format!("{id}{}", table.len());
+            shop.write(Step::Insert(Row::Word { id, note: "new".into() })).await.unwrap();
+        }
+        until(SOON, "the words", async || (subscribing.count(&table).await == 3).then_some(())).await;
+        // what this one has not heard of
+        let older = "DELETE FROM words WHERE id NOT LIKE ";
+        publishing.eyes.execute(&format!("{older}'%{}'", table.len())).await;
+        // when and then
+        assert_eq!(verify(&subscribing, &[]).await, (vec![], found(3, 0, 0, 0), 0), "{table}");
+    }
+}
