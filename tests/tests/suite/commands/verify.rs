@@ -234,6 +234,36 @@ async fn who_cannot_compare_says_why() {
     assert!(said.contains("does not subscribe to `user`"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bootstrap_into_another_adapter_and_database_is_verified_while_writes_go_on() {
+    // given rows of before there was a subscriber, and writers
+    let publishing = Publishing::new(Stack::SEAORM_POSTGRES).await;
+    let subscribing = publishing.subscribing(Stack::DIESEL_MARIADB, &["counter"]).await;
+    insert(&publishing, 1..=9, 0).await;
+    insert(&publishing, 100..130, 0).await;
+    insert(&publishing, 5_000..8_000, 1).await;
+    let shop = publishing.connect(4).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> =
+        (0..3).map(|task| tokio::spawn(write(Arc::clone(&shop), task, Arc::clone(&ended)))).collect();
+    let _serving = serve(&publishing, &["--chunk", "100"]);
+    // when
+    let (said, code) = json(subscribing.command(&["bootstrap", "--format", "json"])).await;
+    assert_eq!(code, 0, "{said:?}");
+    let _process = subscribing.start().await;
+    // then
+    let (lines, summary, code) = verify(&subscribing, &[]).await;
+    assert_eq!((lines.as_slice(), code), ([].as_slice(), 0), "{summary}");
+    assert!(summary["rows"].as_u64() > Some(3_000), "{summary}");
+    ended.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    until_equal(&subscribing, &publishing, Model::Counter).await;
+    let (lines, _, code) = verify(&subscribing, &[]).await;
+    assert_eq!((lines.len(), code), (0, 0));
+}
+
 /// Subscribers keep words in a column of fixed width.
 fn padded(kind: Kind, side: Side) -> Vec<String> {
     let tables = tables::keyed(kind, false).into_iter();
