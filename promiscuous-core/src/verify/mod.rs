@@ -3,7 +3,6 @@
 //! * [`SubscribedRows`]: reading the subscriber's rows, by the adapter
 //! * [`Question`], [`Answer`]: what both sides tell each other; `asking`, `answering`: the two sides
 //! * `checksum`: by which equal rows are passed over (pure)
-//! * `spelling`: ids that a column cannot tell apart (pure)
 //! * `verdict`: whether a row differs, or a write is on its way (pure)
 //! * [`Verification`]: one comparison
 
@@ -13,7 +12,6 @@ mod checksum;
 mod error;
 mod rows;
 mod run;
-mod spelling;
 mod talk;
 mod verdict;
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::asking::Link;
 use super::checksum::checksum;
 use super::error::VerifyError;
-use super::spelling::others;
 use super::talk::{Answer, Published, Question, Shown};
 use super::verdict::{Candidate, Kind, Look, Verdict};
 use super::{Comparison, SubscribedRows};
@@ -244,7 +243,6 @@ impl Verification {
             let mut ids = self.rows.ids_after(position, after.as_deref(), CHUNK).await?;
             let is_last = ids.len() < CHUNK;
             after = ids.last().cloned();
-            self.spell_as_sent(pairs, &mut ids).await?;
             for pair in pairs {
                 if ids.is_empty() {
                     break;
@@ -271,27 +269,6 @@ impl Verification {
                 return Ok(());
             }
         }
-    }
-
-    /// Gives ids that a column has changed the form in which they were sent.
-    async fn spell_as_sent(&self, pairs: &[&Pair], ids: &mut [String]) -> Result<(), VerifyError> {
-        let spelled: Vec<Vec<String>> = ids.iter().map(|id| others(id)).collect();
-        let ambiguous = ids.iter().zip(&spelled).filter(|(_, others)| !others.is_empty());
-        let all: Vec<String> =
-            ambiguous.flat_map(|(id, others)| std::iter::once(id).chain(others)).cloned().collect();
-        if all.is_empty() {
-            return Ok(());
-        }
-        for pair in pairs {
-            let known = self.versions_of(&pair.published.endpoint, all.iter()).await?;
-            for (id, others) in ids.iter_mut().zip(&spelled) {
-                let sent = others.iter().find(|other| known.contains_key(*other));
-                if let Some(sent) = sent.filter(|_| !known.contains_key(id)) {
-                    sent.clone_into(id);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Looks at rows one by one until nothing is in doubt.
