@@ -178,6 +178,11 @@ impl Subscriptions {
         self.0.iter().filter(is_meant).map(|subscription| subscription.from.clone()).collect()
     }
 
+    /// Whether the model at a position takes what any app publishes.
+    pub(crate) fn takes_any_app(&self, position: usize) -> bool {
+        self.0.get(position).is_none_or(|subscription| subscription.from.app.is_none())
+    }
+
     /// Whether nothing is subscribed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -69,6 +69,7 @@ impl Link {
         sources: &[String],
     ) -> Result<Vec<(String, Published)>, VerifyError> {
         let (begun, mut found) = (Instant::now(), BTreeMap::new());
+        self.number += 1;
         loop {
             self.say(None, Question::Models { sources: sources.to_vec() }).await?;
             let asked = Instant::now();
@@ -96,6 +97,7 @@ impl Link {
     /// Asks one publisher until it has answered.
     pub(super) async fn ask(&mut self, to: &str, question: Question) -> Result<Answer, VerifyError> {
         let begun = Instant::now();
+        self.number += 1;
         loop {
             self.say(Some(to), question.clone()).await?;
             while let Some((app, answer)) = self.hear(Instant::now() + AGAIN.min(self.patience)).await? {
@@ -111,9 +113,9 @@ impl Link {
         }
     }
 
-    /// Publishes a question; a broker that is away is waited for, and so is a publisher that has no queue yet.
+    /// Publishes a question; a broker that is away is waited for, and so is a publisher that has no queue yet. Asked again it has the same
+    /// number, so that an answer that takes longer is an answer, too.
     async fn say(&mut self, to: Option<&str>, question: Question) -> Result<(), VerifyError> {
-        self.number += 1;
         let step = Step::Verify { run: self.run, number: self.number, question };
         self.send(to, step, 0).await
     }

@@ -217,9 +217,8 @@ impl Verification {
             let ours = self.rows.read(pair.position, &ids).await?;
             let ours: HashMap<String, String> =
                 ours.into_iter().map(|row| (row.id, checksum(&row.attributes, &attributes))).collect();
-            let now = Instant::now();
             let differs = objects.into_iter().filter(|(id, sum)| ours.get(id) != Some(sum));
-            doubts.extend(differs.map(|(id, _)| Candidate::new(id, now)));
+            doubts.extend(candidates(differs.map(|(id, _)| id).collect()));
             if is_last || doubts.len() >= DOUBTS {
                 self.settle(pair, std::mem::take(&mut doubts), tell).await?;
             }
@@ -255,20 +254,43 @@ impl Verification {
                 };
                 ids = missing;
             }
-            for (place, pair) in pairs.iter().enumerate() {
-                // Whose it was is known by its version; of what has none, the last is as good as any.
+            for pair in pairs {
+                // Whose it was is known by its version.
                 let versions = self.versions_of(&pair.published.endpoint, ids.iter()).await?;
-                let is_theirs = |id: &String| place + 1 == pairs.len() || versions.contains_key(id);
-                let (theirs, others): (Vec<String>, Vec<String>) = ids.into_iter().partition(is_theirs);
+                let (theirs, others) = ids.into_iter().partition(|id| versions.contains_key(id));
                 ids = others;
-                let now = Instant::now();
-                let doubts = theirs.into_iter().map(|id| Candidate::new(id, now)).collect();
-                self.settle(pair, doubts, tell).await?;
+                self.settle(pair, candidates(theirs), tell).await?;
+            }
+            if let (false, [pair]) = (ids.is_empty(), pairs) {
+                let ids = self.of_nobody_else(position, &pair.published.endpoint, ids).await?;
+                self.settle(pair, candidates(ids), tell).await?;
             }
             if is_last {
                 return Ok(());
             }
         }
+    }
+
+    /// Of rows that no publisher who answers has ever sent, those that cannot be another one's: of one that does not answer (where a model takes what
+    /// any app publishes), or of one whose rows are kept in the same table.
+    async fn of_nobody_else(
+        &self,
+        position: usize,
+        endpoint: &Endpoint,
+        mut ids: Vec<String>,
+    ) -> Result<Vec<String>, VerifyError> {
+        if self.subscriptions.takes_any_app(position) {
+            return Ok(Vec::new());
+        }
+        for source in self.subscriptions.sources() {
+            // A source of any app is no endpoint.
+            let Ok(other) = Endpoint::parse(&source.to_string()) else { continue };
+            if other != *endpoint {
+                let versions = self.versions_of(&other, ids.iter()).await?;
+                ids.retain(|id| !versions.contains_key(id));
+            }
+        }
+        Ok(ids)
     }
 
     /// Looks at rows one by one until nothing is in doubt.
@@ -412,6 +434,11 @@ fn publishers_of(position: usize, pairs: &[Pair]) -> Vec<&Pair> {
         }
     }
     found
+}
+
+fn candidates(ids: Vec<String>) -> Vec<Candidate> {
+    let now = Instant::now();
+    ids.into_iter().map(|id| Candidate::new(id, now)).collect()
 }
 
 fn gone(endpoint: &Endpoint, types: Vec<String>, id: &str) -> Operation {
