@@ -31,7 +31,7 @@ pub struct Manager<DB: PromiscuousBackend> {
     url: SecretUrl,
     /// What all connections of the app have in common.
     capture: Arc<Capture<DB>>,
-    /// Whether connections are set up as this crate needs its own; an app's are its own affair.
+    /// Whether connections are set up as this crate needs its own. An app's wait for whoever publishes behind them, and are its own affair else.
     set_up: bool,
 }
 
@@ -129,13 +129,12 @@ impl<DB: PromiscuousBackend> ManageConnection for Manager<DB> {
         let mut connection = DB::Connection::establish(self.url.expose())
             .map_err(|error| ConnectError::new(DB::DIALECT, error))?;
         self.refuse_plain_text(&mut connection)?;
-        if self.set_up {
-            for statement in DB::SET_UP {
-                match connection.batch_execute(statement) {
-                    // Others are using the database as it is: then so does this one.
-                    Err(error) if kind_of(&error) == DatabaseErrorKind::Contention => {}
-                    result => result.map_err(ConnectError::Unusable)?,
-                }
+        let patience = DB::PATIENCE.as_slice();
+        for statement in if self.set_up { DB::SET_UP } else { patience } {
+            match connection.batch_execute(statement) {
+                // Others are using the database as it is: then so does this one.
+                Err(error) if kind_of(&error) == DatabaseErrorKind::Contention => {}
+                result => result.map_err(ConnectError::Unusable)?,
             }
         }
         Ok(Promiscuous::with_capture(connection, Arc::clone(&self.capture)))

@@ -102,7 +102,8 @@ impl<DB: PromiscuousBackend> Running<DB> {
         crate::AsyncPromiscuous::with_capture(connection, self.capture())
     }
 
-    /// Makes wrapped connections to the app's database, for an r2d2 pool with settings of its own.
+    /// Makes wrapped connections to the app's database, for an r2d2 pool with settings of its own. On SQLite they begin with a `busy_timeout` of
+    /// 5 s, because publishing writes to the same database; the pool's `connection_customizer` may set another one.
     pub fn manager(&self) -> Manager<DB> {
         Manager::new(self.shared.url.clone(), Arc::clone(&self.shared.capture))
     }

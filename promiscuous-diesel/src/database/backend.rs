@@ -9,7 +9,7 @@ pub trait DatabaseBackend: Backend {
     /// What this crate's own connections begin with; an app's connections are its own affair.
     const SET_UP: &'static [&'static str] = &[];
 
-    /// What a connection begins with that is made by its URL alone, by code that does not know that others write in the background.
+    /// What a connection begins with that this crate makes for an app, whose code does not know that others write in the background.
     const PATIENCE: Option<&'static str> = None;
 
     /// A database URL as Diesel takes it.
