@@ -16,8 +16,9 @@ use crate::operation::{Operation, OperationKind};
 /// Rows of one message at the most: a subscriber applies a message in one transaction.
 const ROWS: usize = 100;
 
-/// A message above this many bytes is cut in two, if it has more than one row: a subscriber holds a window of messages in memory.
-const BYTES: usize = 64 * 1024;
+/// A message above this many bytes is cut in two, if it has more than one row: what the broker has given out to a subscriber, a thousand messages, is
+/// in its memory.
+const BYTES: usize = 24 * 1024;
 
 /// A row with the version that it has at the least.
 #[derive(Debug)]
@@ -54,11 +55,19 @@ pub(super) fn messages(
     rows: Vec<Versioned>,
 ) -> Result<Vec<Publication>, String> {
     let mut publications = Vec::with_capacity(rows.len().div_ceil(ROWS));
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        add(&mut publications, sender, model, generation, rows.by_ref().take(ROWS).collect())?;
+    let mut rows = rows.into_iter();
+    let mut at_once = ROWS;
+    loop {
+        let some: Vec<Versioned> = rows.by_ref().take(at_once).collect();
+        if some.is_empty() {
+            return Ok(publications);
+        }
+        let (count, before) = (some.len(), publications.len());
+        add(&mut publications, sender, model, generation, some)?;
+        // As many as are likely to fit: what is cut was encoded in vain.
+        let bytes: usize = publications[before..].iter().map(|publication| publication.body.len()).sum();
+        at_once = (BYTES * count / bytes.max(1)).clamp(1, ROWS);
     }
-    Ok(publications)
 }
 
 fn add(
@@ -176,8 +185,13 @@ mod tests {
         let ids = |count: usize| (0..count).map(|id| id.to_string()).collect::<Vec<_>>();
         let small = (0..250).map(|id| row(id, 10)).collect();
         assert_eq!(sent(small).unwrap(), (vec![100, 100, 50], ids(250)));
-        let large = (0..5).map(|id| row(id, 25_000)).collect();
-        assert_eq!(sent(large).unwrap(), (vec![2, 1, 2], ids(5)));
+        let large = (0..6).map(|id| row(id, 9_000)).collect();
+        assert_eq!(sent(large).unwrap(), (vec![1, 2, 1, 2], ids(6)));
+        // What the first rows have shown of their size is used for those that follow, in both directions.
+        let mixed = (0..100).map(|id| row(id, 700)).chain((100..300).map(|id| row(id, 10)));
+        let (counts, all) = sent(mixed.collect()).unwrap();
+        assert_eq!((&counts[..5], all), (&[25, 25, 25, 25, 28][..], ids(300)));
+        assert_eq!(counts.iter().max(), Some(&100));
         assert_eq!(sent(vec![row(0, 2 * BYTES)]).unwrap(), (vec![1], ids(1)));
         assert_eq!(sent(Vec::new()).unwrap(), (vec![], ids(0)));
     }
