@@ -1,6 +1,7 @@
 //! Applying a batch: many messages in one database transaction, versions and rows together.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::binding;
@@ -9,6 +10,7 @@ use crate::bootstrap::joining;
 use crate::context::Context;
 use crate::database::{ApplyError, Database, DatabaseError, Transaction};
 use crate::dependency::{ExternalDependency, Version};
+use crate::key::Endpoint;
 use crate::message::Message;
 use crate::operation::{Operation, OperationKind};
 use crate::registry::Subscriptions;
@@ -25,6 +27,9 @@ pub(super) enum BatchError {
         #[source]
         source: ApplyError,
     },
+    /// One of several that were applied together is at fault.
+    #[error("one of several messages could not be applied")]
+    Together(#[source] ApplyError),
     /// The database is at fault, or nobody can tell which message is.
     #[error("the transaction failed")]
     Database(#[from] DatabaseError),
@@ -71,6 +76,7 @@ async fn apply_in(
 ) -> Result<(), BatchError> {
     let newer = versions::advance(transaction, database.dialect(), writes).await?;
     let mut newer = newer.into_iter();
+    let mut again = SentAgain::default();
     for (position, message) in messages.iter().enumerate() {
         if let Some(step) = &message.bootstrap {
             let state_of = |source: &str| binding::state_of(subscriptions, source);
@@ -79,7 +85,6 @@ async fn apply_in(
         let dependencies = message.dependencies.as_ref();
         let versioned = dependencies.map_or(0, |d| d.write.len());
         let failed = |source| BatchError::Message { position, source };
-        let mut again: Vec<&Operation> = Vec::new();
         for place in 0..versioned.max(message.operations.len()) {
             // Same order as `subscribed_writes`; an operation without a version is always applied.
             let is_newer = match dependencies.and_then(|d| d.write.get(place)) {
@@ -92,15 +97,51 @@ async fn apply_in(
                 continue;
             }
             if operation.operation == OperationKind::Sync && operation.attributes.is_some() {
-                again.push(operation);
+                if again.has(operation) {
+                    again.apply(transaction).await?;
+                }
+                again.add(position, operation);
                 continue;
             }
+            // What comes later in the batch may refer to what came before.
+            again.apply(transaction).await?;
             transaction.apply(&as_change(operation)).await.map_err(failed)?;
         }
-        // A message that sends objects again does nothing else, but for telling of those that are gone.
-        transaction.apply_all(&again).await.map_err(failed)?;
     }
-    Ok(())
+    again.apply(transaction).await
+}
+
+/// Objects that were sent again, by one message after the other: they are applied together, each another one.
+#[derive(Default)]
+struct SentAgain<'m> {
+    operations: Vec<&'m Operation>,
+    objects: HashSet<(&'m Endpoint, &'m str)>,
+    /// The positions of the messages that they came with.
+    messages: Vec<usize>,
+}
+
+impl<'m> SentAgain<'m> {
+    /// Whether the object is among them.
+    fn has(&self, operation: &Operation) -> bool {
+        self.objects.contains(&(&operation.endpoint, operation.id.as_str()))
+    }
+
+    fn add(&mut self, position: usize, operation: &'m Operation) {
+        self.objects.insert((&operation.endpoint, &operation.id));
+        self.operations.push(operation);
+        if self.messages.last() != Some(&position) {
+            self.messages.push(position);
+        }
+    }
+
+    /// Applies them, and begins anew.
+    async fn apply(&mut self, transaction: &mut dyn Transaction) -> Result<(), BatchError> {
+        let Self { operations, messages, .. } = std::mem::take(self);
+        transaction.apply_all(&operations).await.map_err(|source| match messages[..] {
+            [position] => BatchError::Message { position, source },
+            _ => BatchError::Together(source),
+        })
+    }
 }
 
 /// An object that was sent without attributes is there no more.

@@ -189,6 +189,7 @@ async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fa
         }
         return Err(match error {
             BatchError::Message { position, source } => Fault::Message(position, chain(&source)),
+            BatchError::Together(source) => Fault::Unknown(chain(&source)),
             BatchError::Database(error) => Fault::Unknown(chain(&error)),
         });
     }
@@ -197,8 +198,9 @@ async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fa
 fn kind(error: &BatchError) -> Option<DatabaseErrorKind> {
     match error {
         BatchError::Database(error) => Some(error.kind),
-        BatchError::Message { source: ApplyError::Database { source, .. }, .. } => Some(source.kind),
-        BatchError::Message { .. } => None,
+        BatchError::Message { source: ApplyError::Database { source, .. }, .. }
+        | BatchError::Together(ApplyError::Database { source, .. }) => Some(source.kind),
+        BatchError::Message { .. } | BatchError::Together(_) => None,
     }
 }
 
