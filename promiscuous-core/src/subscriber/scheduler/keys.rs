@@ -43,11 +43,11 @@ struct KeyState {
 }
 
 impl Keys {
-    /// A message names the key.
-    pub(super) fn refer(&mut self, key: &Key) {
+    /// A message names the key. It is loaded, unless nothing of the message depends on what is known of it.
+    pub(super) fn refer(&mut self, key: &Key, depends: bool) {
         let state = self.known.entry(key.clone()).or_default();
         state.references += 1;
-        if state.applied.is_none() && !state.loading {
+        if depends && state.applied.is_none() && !state.loading {
             state.loading = true;
             self.to_load.push(key.clone());
         }
@@ -142,6 +142,11 @@ impl Advancing for Keys {
     fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool {
         match self.known.get_mut(key) {
             Some(KeyState { applied: Some(applied), .. }) => write(applied, version, readers_unknown),
+            // The store knows more of it than we do: perhaps that version had come before, with its readers.
+            Some(state) if readers_unknown => {
+                state.again = state.loading;
+                false
+            }
             // Applied without having waited for anything: who has read it, nobody knows.
             Some(state) => {
                 state.applied = Some(Applied { version: Some(version), readers: None });
@@ -204,6 +209,9 @@ impl On<'_> {
 impl Advancing for On<'_> {
     fn write(&mut self, key: &Key, version: Version, readers_unknown: bool) -> bool {
         if self.keys.get(key).is_none() && !self.overlay.changed.contains_key(key) {
+            if readers_unknown {
+                return false;
+            }
             let applied = Applied { version: Some(version), readers: None };
             self.overlay.changed.insert(key.clone(), applied);
             return true;

@@ -155,8 +155,10 @@ impl Scheduler {
         }
         let sequence = self.next;
         self.next += 1;
+        // Objects that are sent again wait for nothing, and there may be millions of them: their keys are loaded once somebody waits.
+        let depends = !message.is_sync();
         for key in self.policy.relevant_keys(&message) {
-            self.keys.refer(key);
+            self.keys.refer(key, depends);
         }
         self.by_id.insert(message.id, sequence);
         let ordered = self.policy.is_ordered(&message);
