@@ -28,7 +28,7 @@ impl Worker {
         let (mut give_up, mut wanted) = (Vec::new(), BTreeSet::new());
         self.longest.in_memory = None;
         for (sequence, obstacle) in self.scheduler.blocked() {
-            let Some(held) = self.held.get(&sequence) else { continue };
+            let Some(held) = self.held.get(sequence) else { continue };
             let waited = held.arrived.elapsed();
             let id = self.scheduler.message(sequence).map(|m| m.id);
             if waited >= lost_after {
@@ -76,7 +76,7 @@ impl Worker {
         };
         let mut give_up = Vec::new();
         for (sequence, obstacle) in self.scheduler.blocked() {
-            let waited = self.held.get(&sequence).map(|held| held.arrived.elapsed());
+            let waited = self.held.get(sequence).map(|held| held.arrived.elapsed());
             let Some(waited) = waited.filter(|waited| *waited >= lost_after) else { continue };
             if obstacle.version().is_some_and(|(key, version)| is_over(key, version)) {
                 let id = self.scheduler.message(sequence).map(|m| m.id);

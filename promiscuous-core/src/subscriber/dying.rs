@@ -25,7 +25,7 @@ pub(super) struct Dying {
 impl Worker {
     /// A message has failed for the last time.
     pub(super) fn dies(&mut self, sequence: Sequence, error: &str) {
-        let (Some(message), Some(held)) = (self.scheduler.message(sequence), self.held.get(&sequence)) else {
+        let (Some(message), Some(held)) = (self.scheduler.message(sequence), self.held.get(sequence)) else {
             return;
         };
         let letter = DeadLetter {
@@ -59,7 +59,7 @@ impl Worker {
         ::metrics::counter!(metrics::DEAD).increment(1);
         self.subscriber.status.send_modify(|status| status.dead += 1);
         // Unless its connection was lost: then it comes, and dies, again.
-        if let Some(held) = self.held.remove(&sequence) {
+        if let Some(held) = self.held.remove(sequence) {
             self.parked.left(sequence);
             held.delivery.acknowledger.ack(&[held.delivery.tag]).await;
         }

@@ -144,11 +144,11 @@ pub(super) enum Event {
 }
 
 impl Worker {
-    /// Since when nothing can go on in memory, and the broker gives out no more.
+    /// Since when nothing can go on in memory, and no more comes from the broker.
     pub(super) fn look_whether_stuck(&mut self) {
         let from_broker = self.held.len() - self.parked.back.len();
-        let is_full = from_broker >= usize::from(self.subscriber.settings.prefetch)
-            && self.scheduler.blocked_len() > self.parked.back.len();
+        let no_more = from_broker >= usize::from(self.subscriber.settings.prefetch) || !self.held.has_room();
+        let is_full = no_more && self.scheduler.blocked_len() > self.parked.back.len();
         let goes_on = !self.batches.is_empty()
             || !self.loads.is_empty()
             || !self.parked.parking.is_empty()
@@ -177,7 +177,7 @@ impl Worker {
                 Obstacle::Version(key, version) => (key, *version),
                 Obstacle::Readers(key, _) => (key, Version::new(0, 0)),
             };
-            let (Some(held), Some(message)) = (self.held.get(&sequence), self.scheduler.message(sequence))
+            let (Some(held), Some(message)) = (self.held.get(sequence), self.scheduler.message(sequence))
             else {
                 continue;
             };
@@ -259,7 +259,7 @@ impl Worker {
             // What it waits for may have come before its row was there.
             self.parked.keys.insert(key.clone());
             self.scheduler.forget(sequence);
-            let Some(held) = self.held.remove(&sequence) else { continue };
+            let Some(held) = self.held.remove(sequence) else { continue };
             if self.parked.back.remove(&sequence) {
                 // Its row stays.
                 ByConnection::of(held.delivery).requeue().await;
@@ -296,7 +296,7 @@ impl Worker {
             let Arrival::New(sequence) = self.scheduler.arrive(Arc::new(message)) else { continue };
             let delivery = self.parked.lot.deliver(parked);
             self.parked.back.insert(sequence);
-            self.held.insert(sequence, Held { arrived, ..Held::new(delivery) });
+            self.held.insert(sequence, Held::back(delivery, arrived));
         }
     }
 }

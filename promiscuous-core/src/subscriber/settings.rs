@@ -17,9 +17,12 @@ pub struct SubscriberSettings {
     pub app: String,
     /// Transactions that are applied at the same time, each on a database connection of its own: 8.
     pub workers: usize,
-    /// Unacknowledged messages at the most, which bounds memory: 1,000. When all of them wait for causes further back in the queue,
-    /// they are parked in the database.
+    /// Unacknowledged messages at the most: 1,000. When all of them wait for causes further back in the queue, they are parked in the
+    /// database.
     pub prefetch: u16,
+    /// Bytes of messages that are decoded and not applied yet, at the most, but for one message that may go beyond: 4 MiB. Decoded, they take five to ten times as
+    /// much. What the broker has given out besides waits as it came, and is no more than `prefetch` messages.
+    pub window_bytes: usize,
     /// How much order subscriptions ask for that do not say so themselves. `None` goes over what any of them says.
     pub consistency: Consistency,
     /// How long to wait for a cause before a message is applied without it; none waits for ever.
@@ -54,6 +57,7 @@ impl SubscriberSettings {
             app: app.into(),
             workers: 8,
             prefetch: 1_000,
+            window_bytes: 4 * 1024 * 1024,
             consistency: Consistency::Causal,
             wait_timeout: None,
             lost_after: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::batch::{self, Outcome};
 use super::handle::Subscriber;
-use super::held::{ByConnection, Held};
+use super::held::{ByConnection, Held, InMemory};
 use super::parking::ParkingState;
 use super::pulse::Longest;
 use super::scheduler::{Arrival, Policy, Scheduler, Sequence, Source};
@@ -46,7 +46,7 @@ pub(super) struct Worker {
     pub(super) policy: Arc<Policy>,
     pub(super) scheduler: Scheduler,
     pub(super) queue: Queue,
-    pub(super) held: HashMap<Sequence, Held>,
+    pub(super) held: InMemory,
     pub(super) batches: JoinSet<Outcome>,
     /// What each running batch consists of, in case it panics.
     pub(super) in_flight: HashMap<tokio::task::Id, InFlight>,
@@ -70,11 +70,11 @@ impl Worker {
     pub(super) fn new(subscriber: Subscriber, policy: Arc<Policy>, queue: Queue) -> Self {
         let parked = ParkingState::new(&subscriber.shared);
         Self {
+            held: InMemory::new(subscriber.settings.window_bytes),
             subscriber,
             scheduler: Scheduler::new(Arc::clone(&policy)),
             policy,
             queue,
-            held: HashMap::new(),
             batches: JoinSet::new(),
             in_flight: HashMap::new(),
             loads: JoinSet::new(),
@@ -148,7 +148,7 @@ impl Worker {
                     self.start_parking();
                     self.take(&pulse, consumer.is_some());
                 }
-                delivered = next(&mut consumer), if consumer.is_some() => match delivered {
+                delivered = next(&mut consumer), if consumer.is_some() && self.held.has_room() => match delivered {
                     Ok(delivery) => {
                         self.arrive(delivery).await;
                         self.take_more(&mut consumer).await;
@@ -188,6 +188,9 @@ impl Worker {
     /// Takes what has arrived already, without waiting.
     async fn take_more(&mut self, consumer: &mut Option<Box<dyn Consumer>>) {
         for _ in 1..DELIVERIES {
+            if !self.held.has_room() {
+                return;
+            }
             let Some(Ok(delivery)) = next(consumer).now_or_never() else { return };
             self.arrive(delivery).await;
         }
@@ -214,8 +217,7 @@ impl Worker {
             Arrival::Again(sequence) => {
                 // The earlier delivery's connection is gone, or the broker holds it twice: one of the two
                 // is acknowledged now, the other when it is applied.
-                if let Some(held) = self.held.get_mut(&sequence) {
-                    let earlier = std::mem::replace(&mut held.delivery, delivery);
+                if let Some(earlier) = self.held.redelivered(sequence, delivery) {
                     // If that one was parked, its row goes: the broker has it now.
                     self.parked.left(sequence);
                     earlier.acknowledger.ack(&[earlier.tag]).await;
@@ -278,7 +280,7 @@ impl Worker {
     async fn message_failed(&mut self, sequence: Sequence, error: &str) {
         ::metrics::counter!(metrics::APPLY_FAILED).increment(1);
         let id = self.scheduler.message(sequence).map(|m| m.id);
-        let Some(held) = self.held.get_mut(&sequence) else {
+        let Some(failures) = self.held.fails(sequence) else {
             // Its delivery was lost with a connection: it comes again.
             self.scheduler.forget(sequence);
             return;
@@ -289,20 +291,19 @@ impl Worker {
             self.scheduler.applied(&[sequence]);
             return;
         }
-        held.failures += 1;
-        if held.failures >= self.subscriber.settings.max_attempts {
-            tracing::error!(?id, %error, attempts = held.failures, "a message failed for the last time: it goes to the dead letters");
+        if failures >= self.subscriber.settings.max_attempts {
+            tracing::error!(?id, %error, attempts = failures, "a message failed for the last time: it goes to the dead letters");
             if let Some(id) = id {
-                notice::tell(&Notice::Dead { id, attempts: held.failures, error: error.to_owned() });
+                notice::tell(&Notice::Dead { id, attempts: failures, error: error.to_owned() });
             }
             self.scheduler.failed(sequence);
             self.dies(sequence, error);
             return;
         }
-        let pause = self.subscriber.shared.retry.pause(held.failures);
-        tracing::error!(?id, %error, attempt = held.failures, ?pause, "a message failed and is tried again");
+        let pause = self.subscriber.shared.retry.pause(failures);
+        tracing::error!(?id, %error, attempt = failures, ?pause, "a message failed and is tried again");
         if let Some(id) = id {
-            notice::tell(&Notice::Failed { id, attempt: held.failures, error: error.to_owned() });
+            notice::tell(&Notice::Failed { id, attempt: failures, error: error.to_owned() });
         }
         self.scheduler.failed(sequence);
         self.retries.insert((Instant::now() + pause, sequence));
@@ -322,7 +323,7 @@ impl Worker {
         let mut deliveries = ByConnection::default();
         let mut applied = 0;
         for sequence in sequences {
-            let Some(held) = self.held.remove(sequence) else { continue };
+            let Some(held) = self.held.remove(*sequence) else { continue };
             self.parked.left(*sequence);
             applied += 1;
             if let Some(message) = self.scheduler.message(*sequence) {
@@ -348,12 +349,12 @@ impl Worker {
         let in_flight: BTreeSet<Sequence> =
             self.in_flight.values().flat_map(|batch| &batch.sequences).copied().collect();
         let stays = |sequence: &Sequence| in_flight.contains(sequence) || self.parked.is_back(*sequence);
-        let forgotten: Vec<Sequence> = self.held.keys().filter(|s| !stays(s)).copied().collect();
+        let forgotten: Vec<Sequence> = self.held.sequences().filter(|s| !stays(s)).collect();
         for sequence in forgotten {
-            self.held.remove(&sequence);
+            self.held.remove(sequence);
             self.scheduler.forget(sequence);
         }
-        self.retries.retain(|(_, sequence)| self.held.contains_key(sequence));
+        self.retries.retain(|(_, sequence)| self.held.contains(*sequence));
     }
 
     /// The graceful end: what has begun is applied and acknowledged, the rest returns to the queue.
@@ -365,7 +366,7 @@ impl Worker {
             self.batch_done(done).await;
         }
         let mut returned = ByConnection::default();
-        self.held.drain().for_each(|(_, held)| returned.add(held.delivery));
+        self.held.drain().for_each(|held| returned.add(held.delivery));
         returned.requeue().await;
         self.tell(false);
         Ok(())

@@ -56,9 +56,17 @@ async fn until_totals(replica: &Replica, expected: &[i64]) {
 }
 
 async fn with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied(kind: Kind) {
+    a_chain_comes_backwards(holding(kind, |settings| settings.prefetch = 1)).await;
+}
+
+async fn in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied(kind: Kind) {
+    a_chain_comes_backwards(holding(kind, |settings| settings.window_bytes = 1)).await;
+}
+
+async fn a_chain_comes_backwards(pair: Pair) {
     // given
     const LENGTH: u64 = 40;
-    let mut replica = holding(kind, |settings| settings.prefetch = 1).start().await;
+    let mut replica = pair.start().await;
     // when
     publish(&replica, (0..LENGTH).rev().map(|number| deposit(1, number, 1 << number)).collect()).await;
     // then
@@ -85,6 +93,18 @@ fn placed(number: u64) -> Publication {
         "dependencies": { "write": [write(format!("shop/deposit/{number}"), None), place], "read": [] },
     });
     publication(message.to_string().as_bytes())
+}
+
+async fn what_waits_and_what_fails_leaves_room_for_others_in_a_small_window(kind: Kind) {
+    // given a subscriber that takes one message at a time, as long as that has any bytes
+    let replica = holding(kind, |settings| settings.window_bytes = 1).start().await;
+    // when one comes that cannot be applied, and some that follow it
+    let unfit = deposit(1, 0, 1).body.to_vec();
+    let unfit = String::from_utf8(unfit).unwrap().replace(r#""amount":1"#, r#""amount":"much""#);
+    publish(&replica, vec![publication(unfit.as_bytes()), deposit(1, 1, 2), deposit(1, 2, 4)]).await;
+    // then others are applied all the same
+    publish(&replica, vec![deposit(2, 0, 7), deposit(3, 0, 8)]).await;
+    until_totals(&replica, &[7, 8]).await;
 }
 
 async fn a_total_order_that_is_parked_comes_back_many_at_a_time(kind: Kind) {
@@ -209,6 +229,8 @@ macro_rules! on_each {
 
 on_each! {
     with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied
+    in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied
+    what_waits_and_what_fails_leaves_room_for_others_in_a_small_window
     what_waits_for_a_late_cause_is_not_in_memory
     a_total_order_that_is_parked_comes_back_many_at_a_time
     another_process_goes_on_with_what_was_parked
