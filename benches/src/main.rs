@@ -4,10 +4,14 @@
 //! `scripts/bench` starts the servers and runs this; the report is Markdown on standard output. Absolute numbers say
 //! something about the machine, ratios about the library.
 
+use std::process::ExitCode;
+
 use clap::{Parser, ValueEnum};
 
+mod bootstrap;
 mod databases;
 mod figures;
+mod items;
 mod latency;
 mod memory;
 mod models;
@@ -32,6 +36,12 @@ struct Arguments {
     /// Used by the memory part for its processes.
     #[arg(long, value_enum, hide = true)]
     process: Option<memory::Role>,
+    /// Used by the part that fills a subscriber for its processes.
+    #[arg(long, value_enum, hide = true, requires = "app")]
+    sync_process: Option<sync::Side>,
+    /// The subscriber that such a process fills, or is.
+    #[arg(long, hide = true)]
+    app: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +58,8 @@ enum Part {
     Latency,
     /// Memory while very many messages wait.
     Memory,
+    /// A bootstrap of a large table while everybody writes; only when it is named.
+    Bootstrap,
 }
 
 /// How much to measure.
@@ -64,11 +76,27 @@ impl Size {
 }
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
+async fn main() -> ExitCode {
+    if let Some(code) = bootstrap::command().await {
+        return code;
+    }
+    match measure().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Outcome<()> {
     tracing_subscriber::fmt().with_env_filter("error").with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     if let Some(role) = arguments.process {
         return memory::process(role).await;
+    }
+    if let (Some(side), Some(app)) = (arguments.sync_process, arguments.app) {
+        return sync::process(side, app).await;
     }
     let size = Size { quick: arguments.quick };
     let wanted = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
@@ -89,6 +117,9 @@ async fn main() -> Outcome<()> {
     }
     if wanted(Part::Memory) {
         memory::run(size).await?;
+    }
+    if arguments.parts.contains(&Part::Bootstrap) {
+        bootstrap::run(size).await?;
     }
     Ok(())
 }

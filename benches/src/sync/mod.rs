@@ -3,121 +3,97 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use promiscuous_core::sync::SyncSettings;
-use promiscuous_seaorm::{Models, Promiscuous, PromiscuousConnection, promiscuous_sync_run};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use promiscuous_seaorm::{Models, Promiscuous};
+use sea_orm::DatabaseConnection;
 use tokio::process::Command;
 
 use crate::databases::{Kind, count, pool};
 use crate::figures::{head, number, row};
-use crate::models::seaorm::{mailer, shop};
+use crate::items::{fill, with_items};
+use crate::models::seaorm::shop;
 use crate::queues::{queue_of, remove_queue};
-use crate::stage::{Running, config};
+use crate::stage::config;
 use crate::{Outcome, Size};
+
+mod process;
+
+use process::Process;
+pub use process::{Side, process};
 
 /// The publishing app.
 const APP: &str = "shop_sync";
 
-/// The table, the same on both sides.
-const TABLE: &str = "items (id BIGINT PRIMARY KEY, shop_id BIGINT NOT NULL, sku TEXT NOT NULL, name TEXT NOT NULL, \
-    description TEXT, price NUMERIC(12, 2) NOT NULL, stock INTEGER NOT NULL, weight DOUBLE PRECISION NOT NULL, \
-    is_active BOOLEAN NOT NULL, updated_at TIMESTAMPTZ NOT NULL)";
+/// Transactions that a subscriber applies at a time: the default.
+const WORKERS: usize = 8;
 
-/// Runs the part and prints its table.
+/// Runs the part and prints its tables.
 pub async fn run(size: Size) -> Outcome<()> {
     let rows = size.pick(300_000, 20_000);
     println!("\n## Filling a subscriber\n");
     println!(
-        "{} rows of ten columns, PostgreSQL to PostgreSQL, SeaORM on both sides; publisher, subscriber and servers share the machine. Memory is of the one \
-         process that does both.\n",
+        "{} rows of ten columns, PostgreSQL to PostgreSQL, SeaORM on both sides; publisher and subscriber are processes of their own, and share the \
+         machine with the servers.\n",
         number(rows as f64)
     );
-    let here = publisher(rows).await?;
+    let (here, promiscuous) = publisher().await?;
+    fill(&here, rows).await?;
+    promiscuous.migrate(&here).await?;
     let copied = copy().await?;
     // Bound, and stopped: what is published waits in its queue.
-    let (running, _) = subscriber("mailer_sync_apart").await?;
-    running.stop().await?;
-    let published = publish(&here, "mailer_sync_apart").await?;
-    let (running, there) = subscriber("mailer_sync_apart").await?;
-    let applied = until_all(&there, rows).await?;
-    running.stop().await?;
-    remove_queue(&queue_of("mailer_sync_apart")).await?;
-    let (running, there) = subscriber("mailer_sync").await?;
+    let there = subscriber_database("mailer_sync_apart").await?;
+    Process::subscribe("mailer_sync_apart").await?.stop().await?;
+    let (published, sending_kb) = Process::publish("mailer_sync_apart").await?;
     let began = Instant::now();
-    publish(&here, "mailer_sync").await?;
+    let process = Process::subscribe("mailer_sync_apart").await?;
+    until_all(&there, rows).await?;
+    let applied = began.elapsed();
+    let applying_kb = process.stop().await?;
+    remove_queue(&queue_of("mailer_sync_apart")).await?;
+
+    let there = subscriber_database("mailer_sync").await?;
+    let process = Process::subscribe("mailer_sync").await?;
+    let began = Instant::now();
+    let (_, both_sending_kb) = Process::publish("mailer_sync").await?;
     until_all(&there, rows).await?;
     let both = began.elapsed();
-    running.stop().await?;
+    let both_applying_kb = process.stop().await?;
     remove_queue(&queue_of("mailer_sync")).await?;
-    here.shut_down(Duration::from_secs(5)).await;
 
-    head(&["", "rows a second", "next to COPY"]);
+    head(&["", "rows a second", "next to COPY", "publisher, MB", "subscriber, MB"]);
     let base = rows as f64 / copied.as_secs_f64();
-    for (name, took) in [
-        ("`COPY … TO STDOUT`, piped into `COPY … FROM STDIN`", copied),
-        ("published, with nobody who applies", published),
-        ("applied, from a full queue", applied),
-        ("both at once, until the last row is there", both),
+    let mb = |kb: Option<u64>| kb.map_or_else(String::new, |kb| (kb / 1024).to_string());
+    for (name, took, sending, applying) in [
+        ("`COPY … TO STDOUT`, piped into `COPY … FROM STDIN`", copied, None, None),
+        ("published, with nobody who applies", published, Some(sending_kb), None),
+        ("applied, from a full queue", applied, None, Some(applying_kb)),
+        ("both at once, until the last row is there", both, Some(both_sending_kb), Some(both_applying_kb)),
     ] {
         let rate = rows as f64 / took.as_secs_f64();
-        row([name.to_owned(), number(rate), format!("{:.3}×", rate / base)]);
+        row([name.to_owned(), number(rate), format!("{:.3}×", rate / base), mb(sending), mb(applying)]);
     }
-    println!("\nLargest memory (VmHWM): {} MB.", largest_kb()? / 1_000);
+    println!("\nMemory is the largest (VmHWM) of each process.");
     Ok(())
 }
 
-/// The publishing app, with this many rows that nobody has heard of.
-async fn publisher(rows: usize) -> Outcome<PromiscuousConnection> {
+/// The publishing app and its database.
+async fn publisher() -> Outcome<(DatabaseConnection, Promiscuous)> {
     let db = pool(&with_items(APP).await?, 8).await?;
-    db.execute_unprepared(&format!(
-        "INSERT INTO items SELECT n, n % 100, 'SKU-' || n, 'Item number ' || n, \
-         CASE WHEN n % 3 = 0 THEN NULL ELSE repeat('lorem ipsum ', 5) END, n % 10000 / 100.0, n % 500, n / 7.0, \
-         n % 2 = 0, now() - n * interval '1 second' FROM generate_series(1, {rows}) n"
-    ))
-    .await?;
     let models = Models::new().publish::<shop::item::Entity>();
-    let promiscuous = Promiscuous::new(config(APP, 1)?)?.models(models);
-    promiscuous.migrate(&db).await?;
-    Ok(promiscuous.wrap(db).await?)
+    Ok((db, Promiscuous::new(config(APP, 1)?)?.models(models)))
 }
 
-/// A subscriber that runs, and its database.
-async fn subscriber(app: &str) -> Outcome<(Running, DatabaseConnection)> {
-    let workers = 8;
-    let db = pool(&with_items(app).await?, workers as u32 + 2).await?;
-    let models = Models::new().subscribe_from::<mailer::item::Entity>(format!("{APP}/item"));
-    let promiscuous = Promiscuous::new(config(app, workers)?)?.models(models);
-    promiscuous.migrate(&db).await?;
-    let subscriber = promiscuous.subscriber(&promiscuous.wrap(db.clone()).await?)?;
-    Ok((Running::start(subscriber).await?, db))
+/// A subscriber's database.
+async fn subscriber_database(app: &str) -> Outcome<DatabaseConnection> {
+    pool(&with_items(app).await?, WORKERS as u32 + 2).await
 }
 
-/// The address of a database that has the table.
-async fn with_items(name: &str) -> Outcome<String> {
-    let url = Kind::Postgres.create(name).await?;
-    let db = pool(&url, 1).await?;
-    db.execute_unprepared(&format!("CREATE TABLE IF NOT EXISTS {TABLE}")).await?;
-    db.close().await?;
-    Ok(url)
-}
-
-/// How long it takes to publish all rows to one app.
-async fn publish(here: &PromiscuousConnection, to: &str) -> Outcome<Duration> {
-    let mut settings = SyncSettings::default();
-    settings.only_to = Some(to.to_owned());
-    let began = Instant::now();
-    promiscuous_sync_run::<shop::item::Entity>(here, None, settings).await?.run(&mut |_| {}).await?;
-    Ok(began.elapsed())
-}
-
-/// How long it takes from now until all rows are there.
-async fn until_all(there: &DatabaseConnection, rows: usize) -> Outcome<Duration> {
-    let began = Instant::now();
+/// Waits until all rows are there.
+async fn until_all(there: &DatabaseConnection, rows: usize) -> Outcome<()> {
     // Counting costs little next to applying; more often would be seen in the figures.
     while count(there, "items").await? < rows as i64 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(began.elapsed())
+    Ok(())
 }
 
 /// How long PostgreSQL's own way takes.
@@ -135,10 +111,4 @@ async fn copy() -> Outcome<Duration> {
         return Err("psql could not copy the table".into());
     }
     Ok(began.elapsed())
-}
-
-fn largest_kb() -> Outcome<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
