@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// sent all the same: it is at least as new as its version, and whoever has it may see it go back for a moment, until what was written in between has come.
 const EXACT_LOOKS: u32 = 6;
 
+/// Rows that are read at a time where that locks them: whoever wants to write one of them waits until the last one has been read.
+const LOCKED_AT_ONCE: usize = 200;
+
 /// The first pause before rows are looked at again, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
@@ -98,7 +101,7 @@ impl Chunks<'_> {
         // (b)
         let stretch = Stretch { first, last };
         let unlocked = match versions.iter().any(|version| !version.locked && version.unwritten) {
-            true => Some(self.read(stretch, true).await?),
+            true => Some(self.read_unless_written(ids).await?),
             false => None,
         };
         let all_there = unlocked.as_ref().is_some_and(|rows| are_all_there(ids, rows));
@@ -111,6 +114,15 @@ impl Chunks<'_> {
             keys.into_iter().zip(versions).zip(ids).map(|((key, version), id)| (key, version, id.clone()));
         let (rows, in_flight) = sort(seen, unlocked.unwrap_or_default(), committed);
         Ok(Look { generation, rows, in_flight })
+    }
+
+    async fn read_unless_written(&self, ids: &[String]) -> Result<Vec<SyncRow>, SyncError> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for some in ids.chunks(LOCKED_AT_ONCE) {
+            let (Some(first), Some(last)) = (some.first(), some.last()) else { continue };
+            rows.extend(self.read(Stretch { first, last }, true).await?);
+        }
+        Ok(rows)
     }
 
     async fn read(&self, stretch: Stretch<'_>, unless_written: bool) -> Result<Vec<SyncRow>, SyncError> {
