@@ -118,7 +118,6 @@ impl<C: Wrapped> Promiscuous<C> {
     }
 
     /// What all connections of the app share.
-    #[cfg(test)]
     pub(crate) fn capture(&self) -> &Arc<Capture<C::Backend>> {
         &self.capture
     }
@@ -134,7 +133,7 @@ impl<C: Wrapped> Promiscuous<C> {
     }
 
     /// How many transactions and savepoints are open.
-    fn depth(&mut self) -> QueryResult<usize> {
+    pub(crate) fn depth(&mut self) -> QueryResult<usize> {
         let status = C::TransactionManager::transaction_manager_status_mut(&mut self.inner);
         let depth = status.transaction_depth()?.map_or(0, std::num::NonZeroU32::get);
         Ok(usize::try_from(depth).unwrap_or(usize::MAX))
