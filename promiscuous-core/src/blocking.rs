@@ -12,14 +12,14 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::task::{Context, Poll, Waker};
 use std::thread::ThreadId;
 
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task::coop;
+use tokio::task::{AbortHandle, coop};
 
 use crate::error::Error;
 
@@ -105,23 +105,49 @@ impl Bridge {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        self.begin(future)?.answer()
+    }
+
+    /// As [`Bridge::call`], for a future that tells something on its way: `hear` is called on the caller's thread. Where it panics, the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// See [`Bridge::call`].
+    pub fn listen<T, F>(
+        &self,
+        work: impl FnOnce(Sender<T>) -> F,
+        mut hear: impl FnMut(T),
+    ) -> Result<F::Output, Error>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.warn_async_worker();
+        let (told, telling) = channel();
+        let begun = self.begin(work(told))?;
+        let _stopped = StoppedWithCaller(begun.task.clone());
+        // It ends with the future, which has the sender.
+        telling.into_iter().for_each(&mut hear);
+        begun.answer()
+    }
+
+    /// Runs a future there.
+    fn begin<F>(&self, future: F) -> Result<Begun<F::Output>, Error>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
         if std::thread::current().id() == self.thread.id {
             return Err(failed(
                 "blocking code ran on the thread that publishes, which would wait for itself: run it in `spawn_blocking`",
             ));
         }
         let (answer, answered) = sync_channel(1);
-        self.thread.runtime.spawn(async move {
+        let task = self.thread.runtime.spawn(async move {
             // Whoever waits must hear of a panic too. What the future held is dropped with it.
             let result = AssertUnwindSafe(future).catch_unwind().await;
             // Never blocks: there is room for the one answer. The caller waits for it, unless its thread is gone.
             let _ = answer.send(result);
         });
-        match answered.recv() {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(_)) => Err(failed("publishing panicked; this is a bug, please report it")),
-            Err(_) => Err(failed("the thread that publishes has ended: its app was shut down")),
-        }
+        Ok(Begun { task: task.abort_handle(), answered })
     }
 
     fn warn_async_worker(&self) {
@@ -132,6 +158,33 @@ impl Bridge {
                  `Context::spawn_blocking`, or through deadpool-diesel"
             );
         }
+    }
+}
+
+/// A future under way there.
+struct Begun<T> {
+    task: AbortHandle,
+    /// What it answers with, unless it panics. It comes once, unless the thread ends before.
+    answered: Receiver<std::thread::Result<T>>,
+}
+
+impl<T> Begun<T> {
+    fn answer(&self) -> Result<T, Error> {
+        match self.answered.recv() {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(_)) => Err(failed("publishing panicked; this is a bug, please report it")),
+            Err(_) => Err(failed("the thread that publishes has ended: its app was shut down")),
+        }
+    }
+}
+
+/// A future that nobody needs when its caller is gone.
+struct StoppedWithCaller(AbortHandle);
+
+impl Drop for StoppedWithCaller {
+    fn drop(&mut self) {
+        // Nothing, when it is done.
+        self.0.abort();
     }
 }
 

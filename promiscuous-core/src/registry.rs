@@ -1,5 +1,6 @@
 //! What an app publishes and subscribes to, without an ORM: names and types. Adapters keep the models themselves, by position.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -210,6 +211,22 @@ impl Subscriptions {
                 types: operation.types.clone(),
             }),
         }
+    }
+
+    /// [`resolve`](Self::resolve) of the first of these operations, and how many in a row go where it goes.
+    ///
+    /// # Errors
+    /// See [`resolve`](Self::resolve).
+    pub fn resolve_alike<O: Borrow<Operation>>(
+        &self,
+        operations: &[O],
+    ) -> Result<(Option<usize>, usize), ApplyError> {
+        let Some(first) = operations.first().map(Borrow::borrow) else { return Ok((None, 0)) };
+        let is_alike = |other: &&O| {
+            let other: &Operation = (*other).borrow();
+            other.endpoint == first.endpoint && other.types == first.types
+        };
+        Ok((self.resolve(first)?, operations.iter().take_while(is_alike).count()))
     }
 }
 

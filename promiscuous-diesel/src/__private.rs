@@ -15,7 +15,7 @@ pub use serde_json::Value as Json;
 use crate::attribute::id::id_of;
 use crate::attribute::{Attribute, CodecError, IdPart};
 use crate::backend::PromiscuousBackend;
-pub use crate::key::{KeyColumn, ReadKey, TextKey, WrittenKey};
+pub use crate::key::{KeyColumn, NoPart, OwnPart, ReadKey, TextKey, WrittenKey};
 pub use crate::subscribed_rows::held::{Held, HeldAttribute, HeldUnknown, HeldValue};
 pub use crate::subscribed_rows::load::load_rows;
 

@@ -124,7 +124,7 @@ impl<DB: PromiscuousBackend> App<DB> {
         let own = plain::<DB>(url.clone(), OWN_CONNECTIONS)?;
         let bridge = Bridge::start()?;
         let publisher = self.start_publisher(&published, Arc::clone(&own), &bridge)?;
-        let path = CommitPath::Publisher { publisher, bridge: bridge.clone() };
+        let path = CommitPath::Publisher { publisher, bridge: bridge.clone(), url: url.clone() };
         let capture = Capture::new(published, path, self.capture.clone())?;
         let running = Running::new(self.clone(), url, capture, tables, Some((own, bridge)));
         match running.unseen_writers() {

@@ -1,8 +1,9 @@
 //! Applies operations to subscribed models, with their own code around each change.
 //!
-//! Rows are read and written one at a time, in the caller's transaction. The rules are those of the protocol: `create` of an existing
+//! Rows are read and written one at a time, in the caller's transaction; those that are sent again are looked for together (`many`). The rules are those of the protocol: `create` of an existing
 //! row updates it, `update` of a missing row creates it, `destroy` of a missing row is fine, and `sync` is like `update`.
 
+mod many;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::subscription::{
     CallbackResult, Callbacks, Connection, Subscribe, SubscribeDeclaration, SubscribeOn, Unfit,
 };
 
+pub use many::apply_all;
 pub use promiscuous_core::apply::ApplyOptions;
 
 /// Applies one operation.
@@ -41,7 +43,7 @@ where
     M: SubscribeOn<DB> + Callbacks<DB>,
 {
     let subject = Subject { operation };
-    let applying = || Applying::<DB> { connection, subject, options }.apply::<M>();
+    let applying = || Applying::<DB> { connection, subject, options, used: false }.apply::<M>();
     // The transaction is rolled back: whatever a panic left half done goes with it.
     catch_unwind(AssertUnwindSafe(applying)).unwrap_or_else(|panic| Err(subject.panicked(&*panic)))
 }
@@ -81,10 +83,12 @@ struct Applying<'a, DB: PromiscuousBackend> {
     subject: Subject<'a>,
     /// How.
     options: ApplyOptions,
+    /// Whether a callback has used the connection.
+    used: bool,
 }
 
 impl<DB: PromiscuousBackend> Applying<'_, DB> {
-    fn apply<M: SubscribeOn<DB> + Callbacks<DB>>(mut self) -> Result<(), ApplyError> {
+    fn apply<M: SubscribeOn<DB> + Callbacks<DB>>(&mut self) -> Result<(), ApplyError> {
         let declaration = M::declaration();
         let (parts, identified) = identify::<M>(self.subject, &declaration)?;
         let found = M::find(&parts, self.connection);
@@ -146,7 +150,10 @@ impl<DB: PromiscuousBackend> Applying<'_, DB> {
         &mut self,
         callback: impl FnOnce(&mut Connection<DB>) -> CallbackResult,
     ) -> Result<(), ApplyError> {
-        callback(self.connection).map_err(|error| match error.downcast::<DieselError>() {
+        let before = self.connection.statements();
+        let called = callback(self.connection);
+        self.used |= self.connection.statements() != before;
+        called.map_err(|error| match error.downcast::<DieselError>() {
             Ok(error) => match *error {
                 // What the database, or the connection in front of it, said to a statement of the callback's.
                 DieselError::DatabaseError(..)

@@ -8,6 +8,7 @@ use promiscuous_core::capture::{Bulk, CaptureSettings, WithoutContext};
 use promiscuous_core::error::Error;
 use promiscuous_core::operation::Operation;
 
+use crate::again::elsewhere::Elsewhere;
 use crate::backend::PromiscuousBackend;
 use crate::commit::CommitPath;
 use crate::error::diesel_error;
@@ -28,6 +29,8 @@ pub struct Capture<DB: PromiscuousBackend> {
     pub(crate) path: CommitPath,
     /// The app's wishes.
     pub(crate) settings: CaptureSettings,
+    /// What rows are read through to be published again.
+    pub(crate) elsewhere: Elsewhere,
     /// The models that were written outside of any context: each is warned about once.
     pub(crate) warned: Mutex<HashSet<String>>,
 }
@@ -84,6 +87,7 @@ impl<DB: PromiscuousBackend> Capture<DB> {
             models,
             path,
             settings,
+            elsewhere: Elsewhere::default(),
             warned: Mutex::default(),
         }))
     }

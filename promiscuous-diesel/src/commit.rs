@@ -1,6 +1,7 @@
 //! What a transaction's commit calls: the publisher, or nothing at all.
 
 use promiscuous_core::blocking::Bridge;
+use promiscuous_core::config::SecretUrl;
 use promiscuous_core::context::Context;
 use promiscuous_core::database::Sql;
 use promiscuous_core::error::Error;
@@ -18,6 +19,8 @@ pub(crate) enum CommitPath {
         publisher: Publisher,
         /// The thread on which it does.
         bridge: Bridge,
+        /// The database that it publishes from.
+        url: SecretUrl,
     },
     /// To a list.
     #[cfg(test)]
@@ -56,7 +59,7 @@ impl CommitPath {
     ) -> Result<Option<Bumped>, Error> {
         match self {
             Self::Nothing => Ok(None),
-            Self::Publisher { publisher, bridge } => {
+            Self::Publisher { publisher, bridge, .. } => {
                 let (publisher, context) = (publisher.clone(), context.cloned());
                 let bump = async move { publisher.lock_and_bump(operations, context.as_ref()).await };
                 Ok(bridge.call(bump)??.map(|pending| Bumped::Pending(Box::new(pending))))

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use async_trait::async_trait;
 use diesel::connection::TransactionManager;
 use diesel::r2d2::{Pool, PoolError, PooledConnection};
+use promiscuous_core::apply::Subject;
 use promiscuous_core::config::SecretUrl;
 use promiscuous_core::context::Context;
 use promiscuous_core::database::{
@@ -43,8 +44,17 @@ pub(crate) fn plain<DB: PromiscuousBackend>(
 
 /// A pool's connection.
 type Pooled<DB> = PooledConnection<Manager<DB>>;
-/// Applies an operation to the model that takes it.
-type Apply<DB> = dyn Fn(&mut Connection<DB>, &Operation) -> Result<(), ApplyError> + Send + Sync;
+/// What is to be applied.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'o> {
+    /// An operation.
+    One(&'o Operation),
+    /// Operations that send objects again, each another one, with their attributes.
+    Again(&'o [Operation]),
+}
+
+/// Applies operations to the models that take them.
+type Apply<DB> = dyn Fn(&mut Connection<DB>, Work<'_>) -> Result<(), ApplyError> + Send + Sync;
 
 /// See the module.
 pub(crate) struct DieselDatabase<DB: PromiscuousBackend> {
@@ -57,7 +67,7 @@ pub(crate) struct DieselDatabase<DB: PromiscuousBackend> {
 impl<DB: PromiscuousBackend> DieselDatabase<DB> {
     pub(crate) fn new(
         pool: Pool<Manager<DB>>,
-        apply: impl Fn(&mut Connection<DB>, &Operation) -> Result<(), ApplyError> + Send + Sync + 'static,
+        apply: impl Fn(&mut Connection<DB>, Work<'_>) -> Result<(), ApplyError> + Send + Sync + 'static,
     ) -> Self {
         Self { pool, apply: Arc::new(apply) }
     }
@@ -211,11 +221,16 @@ impl<DB: PromiscuousBackend> Transaction for DieselTransaction<DB> {
 
     async fn apply(&mut self, operation: &Operation) -> Result<(), ApplyError> {
         let (apply, owned) = (Arc::clone(&self.apply), operation.clone());
-        let applied = self.ask(move |connection| apply(connection, &owned)).await;
-        applied.unwrap_or_else(|source| {
-            let (endpoint, id) = (operation.endpoint.as_str().to_owned(), operation.id.clone());
-            Err(ApplyError::Database { endpoint, id, source })
-        })
+        let applied = self.ask(move |connection| apply(connection, Work::One(&owned))).await;
+        applied.unwrap_or_else(|source| Err(Subject { operation }.database(source)))
+    }
+
+    async fn apply_all(&mut self, operations: &[&Operation]) -> Result<(), ApplyError> {
+        let Some(&operation) = operations.first() else { return Ok(()) };
+        let apply = Arc::clone(&self.apply);
+        let owned: Vec<Operation> = operations.iter().copied().cloned().collect();
+        let applied = self.ask(move |connection| apply(connection, Work::Again(&owned))).await;
+        applied.unwrap_or_else(|source| Err(Subject { operation }.database(source)))
     }
 
     async fn commit(self: Box<Self>) -> Result<(), DatabaseError> {

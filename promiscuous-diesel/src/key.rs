@@ -17,6 +17,8 @@ use crate::__private::id_part;
 use crate::attribute::IdPart;
 use crate::attribute::id::id_of;
 use crate::backend::PromiscuousBackend;
+use crate::model::UnreadableRow;
+use crate::publication::written_id;
 use crate::statement::Table;
 
 /// A value of a query, its type forgotten.
@@ -206,5 +208,41 @@ where
     fn value(&self, part: &str) -> Result<KeyValue<DB>, UnfitKey> {
         let text = |text: &str| bind::<DB, Text, String>(text.to_owned());
         Ok(KeyValue::Text { column: C::NAME, name: text(C::NAME), text: text(part) })
+    }
+}
+
+/// The value that a row has in the column is a part of its id.
+pub trait OwnPart<T> {
+    /// The part.
+    ///
+    /// # Errors
+    /// When it is NULL, or cannot be written.
+    fn part(&self, value: &T, table: &str) -> Result<String, UnreadableRow>;
+}
+
+impl<DB, C, T, W, R> OwnPart<T> for &KeyColumn<DB, C, T, W, R>
+where
+    DB: PromiscuousBackend,
+    C: Column,
+    T: IdPart,
+{
+    fn part(&self, value: &T, table: &str) -> Result<String, UnreadableRow> {
+        written_id::<DB, C, T>(value, table)
+    }
+}
+
+/// It cannot be. Asks for nothing, too.
+pub trait NoPart<T> {
+    /// There is none.
+    ///
+    /// # Errors
+    /// Always.
+    fn part(&self, value: &T, table: &str) -> Result<String, UnreadableRow>;
+}
+
+impl<DB, C: Column, T, W, R> NoPart<T> for KeyColumn<DB, C, T, W, R> {
+    fn part(&self, _: &T, table: &str) -> Result<String, UnreadableRow> {
+        let reason = format!("a `{}` cannot be part of an id", std::any::type_name::<T>());
+        Err(UnreadableRow { table: table.to_owned(), column: C::NAME.to_owned(), reason })
     }
 }

@@ -102,6 +102,7 @@
 //!
 //! Rows that are published again, as they are:
 //!
+//! * `again`: by the app's own code;
 //! * `rows`: reads them in the order of their primary keys; [`key`]: an id as values to find them by.
 //!
 //! From a message to a row:
@@ -124,6 +125,7 @@
 
 extern crate self as promiscuous_diesel;
 
+mod again;
 mod app;
 pub mod applier;
 #[cfg(feature = "async")]
@@ -178,12 +180,14 @@ mod write;
 #[doc(hidden)]
 pub mod __private;
 
+pub use again::{PromiscuousSync, SyncRun};
 pub use app::App;
 #[cfg(all(feature = "async", feature = "postgres"))]
 pub use asynchronous::AsyncTransactionBuilder;
 #[cfg(feature = "async")]
 pub use asynchronous::{
-    AsyncBackend, AsyncPromiscuous, AsyncPromiscuousTransactionManager, AsyncWrapped, Callback,
+    AsyncBackend, AsyncPromiscuous, AsyncPromiscuousSync, AsyncPromiscuousTransactionManager, AsyncWrapped,
+    Callback,
 };
 #[cfg(all(feature = "async", feature = "sqlite"))]
 pub use asynchronous::{AsyncSqlite, Threads};

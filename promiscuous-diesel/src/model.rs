@@ -106,6 +106,12 @@ pub trait PublishOn<DB: PromiscuousBackend>: Publish {
     /// When there are more or fewer parts than columns, or one is not what the column's field writes.
     fn key_values(parts: &[String]) -> KeyValues<DB>;
 
+    /// The parts of this row's own id, in key order.
+    ///
+    /// # Errors
+    /// When one is NULL, or cannot be written.
+    fn own_key(&self) -> Result<Vec<String>, UnreadableRow>;
+
     /// The published attributes, from the values of [`columns`](Self::columns).
     ///
     /// # Errors

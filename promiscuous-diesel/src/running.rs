@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::backend::PromiscuousBackend;
 use crate::capture::Capture;
 use crate::connection::{Promiscuous, Wrapped};
-use crate::database::DieselDatabase;
+use crate::database::{DieselDatabase, Work};
 use crate::default;
 use crate::pool::{Manager, open};
 use crate::rows::DieselRows;
@@ -183,7 +183,10 @@ impl<DB: PromiscuousBackend> Running<DB> {
     pub(crate) fn database(&self, pool: Pool<Manager<DB>>) -> Result<Arc<dyn Database>, Error> {
         let models = self.shared.app.models_of().subscribed()?;
         let options = self.apply_options();
-        let apply = move |connection: &mut _, operation: &_| models.apply(connection, operation, options);
+        let apply = move |connection: &mut _, work: Work<'_>| match work {
+            Work::One(operation) => models.apply(connection, operation, options),
+            Work::Again(operations) => models.apply_all(connection, operations, options),
+        };
         Ok(Arc::new(DieselDatabase::new(pool, apply)))
     }
 

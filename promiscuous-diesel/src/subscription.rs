@@ -21,7 +21,7 @@ use promiscuous_core::operation::{Attributes, Operation};
 use promiscuous_core::registry::{From, Subscription, Subscriptions};
 use serde_json::Value as Json;
 
-use crate::applier::apply;
+use crate::applier::{apply, apply_all};
 use crate::backend::PromiscuousBackend;
 use crate::key::KeyValues;
 use crate::model::UnreadableRow;
@@ -310,6 +310,9 @@ pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
 /// Applies an operation in the caller's transaction.
 pub type Apply<DB> = fn(&mut Connection<DB>, &Operation, ApplyOptions) -> Result<(), ApplyError>;
 
+/// Applies operations that send objects again, each another one, in the caller's transaction.
+type ApplyAll<DB> = fn(&mut Connection<DB>, &[Operation], ApplyOptions) -> Result<(), ApplyError>;
+
 /// A subscribed model, behind a plain function.
 pub struct SubscribedModel<DB: PromiscuousBackend> {
     /// What core resolves operations by.
@@ -318,6 +321,8 @@ pub struct SubscribedModel<DB: PromiscuousBackend> {
     pub table: String,
     /// The model's own code.
     apply: Apply<DB>,
+    /// The same for several.
+    apply_all: ApplyAll<DB>,
     /// How rows that are there are read.
     pub(crate) rows: ModelRows<DB>,
 }
@@ -346,7 +351,7 @@ impl<DB: PromiscuousBackend> SubscribedModel<DB> {
             consistency: declaration.consistency,
         };
         let (table, rows) = (declaration.table, ModelRows::of::<M>());
-        Ok(Self { subscription, table, apply: apply::<DB, M>, rows })
+        Ok(Self { subscription, table, apply: apply::<DB, M>, apply_all: apply_all::<DB, M>, rows })
     }
 }
 
@@ -396,6 +401,28 @@ impl<DB: PromiscuousBackend> SubscribedModels<DB> {
             Some(model) => (model.apply)(connection, operation, options),
             None => Ok(()),
         }
+    }
+
+    /// Applies operations that send objects again, with their attributes and each another one, in their order.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub fn apply_all(
+        &self,
+        connection: &mut Connection<DB>,
+        operations: &[Operation],
+        options: ApplyOptions,
+    ) -> Result<(), ApplyError> {
+        let mut rest = operations;
+        while !rest.is_empty() {
+            let (position, count) = self.subscriptions.resolve_alike(rest)?;
+            let (alike, others) = rest.split_at(count);
+            if let Some(model) = position.and_then(|position| self.models.get(position)) {
+                (model.apply_all)(connection, alike, options)?;
+            }
+            rest = others;
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use promiscuous_core::operation::Operation;
 use promiscuous_core::schema::create_tables;
 
 use crate::backend::PromiscuousBackend;
-use crate::database::DieselDatabase;
+use crate::database::{DieselDatabase, Work};
 use crate::pool::{Manager, open};
 use crate::subscription::Connection;
 
@@ -74,7 +74,12 @@ impl TestDatabase {
         apply: impl Fn(&mut Connection<DB>, &Operation) -> Result<(), ApplyError> + Send + Sync + 'static,
     ) -> Arc<dyn Database> {
         let pool = open(Manager::<DB>::plain(SecretUrl::new(&self.url)).unwrap(), connections).unwrap();
-        Arc::new(DieselDatabase::new(pool, apply))
+        Arc::new(DieselDatabase::new(pool, move |connection, work| match work {
+            Work::One(operation) => apply(connection, operation),
+            Work::Again(operations) => {
+                operations.iter().try_for_each(|operation| apply(connection, operation))
+            }
+        }))
     }
 }
 

@@ -6,12 +6,7 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use promiscuous_core::database::Dialect;
-use promiscuous_core::error::Error;
-use promiscuous_core::publisher::Publisher;
-use promiscuous_core::sync::{
-    Condition, PublishedRows, Run, Selection, SelectionError, SyncError, SyncSettings, publish_ids,
-};
+use promiscuous_core::sync::{OneModel, Run, SyncError, SyncSettings};
 use sea_orm::{EntityName, ModelTrait};
 
 use crate::connection::PromiscuousConnection;
@@ -66,7 +61,7 @@ where
     M: ModelTrait<Entity: Publish> + Sync,
 {
     async fn promiscuous_sync(&self, db: &PromiscuousConnection) -> Result<bool, SyncError> {
-        let again = Again::of::<M::Entity>(db)?;
+        let model = model_of::<M::Entity>(db)?;
         let id = id_of_model(self).ok_or_else(|| {
             let table = M::Entity::default();
             SyncError::Unsendable(format!(
@@ -74,8 +69,7 @@ where
                 table.table_name()
             ))
         })?;
-        let sent = publish_ids(again.publisher, again.rows.as_ref(), again.model, &[id], None).await?;
-        Ok(sent > 0)
+        model.publish_row(id).await
     }
 }
 
@@ -84,7 +78,7 @@ where
 /// # Errors
 /// See [`promiscuous_sync_where`].
 pub async fn promiscuous_sync_all<E: Publish>(db: &PromiscuousConnection) -> Result<u64, SyncError> {
-    sent(promiscuous_sync_run::<E>(db, None, SyncSettings::default()).await?).await
+    model_of::<E>(db)?.publish(None, SyncSettings::default()).await
 }
 
 /// Publishes the rows of an entity again that match a condition, as `promiscuous publish "User where …"` does; answers with how many were sent.
@@ -116,7 +110,7 @@ pub async fn promiscuous_sync_where<E: Publish>(
     condition: &str,
     settings: SyncSettings,
 ) -> Result<u64, SyncError> {
-    sent(promiscuous_sync_run::<E>(db, Some(condition), settings).await?).await
+    model_of::<E>(db)?.publish(Some(condition), settings).await
 }
 
 /// The same for whoever wants to know how far it is: the run that sends the rows, which are counted, but not sent yet. [`Run::run`] does that.
@@ -128,48 +122,20 @@ pub async fn promiscuous_sync_run<E: Publish>(
     condition: Option<&str>,
     settings: SyncSettings,
 ) -> Result<Run, SyncError> {
-    let Again { publisher, rows, model } = Again::of::<E>(db)?;
-    let database = plain(db.inner().clone());
-    let condition = condition.map(|text| parsed(text, database.dialect())).transpose()?;
-    let selection = Selection { model, name: rows.models()[model].name.clone(), condition };
-    Run::begin(publisher.clone(), rows, database, vec![selection], settings).await
-}
-
-fn parsed(text: &str, dialect: Dialect) -> Result<Condition, SyncError> {
-    Condition::parse(text, dialect).map_err(|error| SelectionError::from(error).into())
-}
-
-async fn sent(mut run: Run) -> Result<u64, SyncError> {
-    let mut sent = 0;
-    run.run(&mut |progress| sent = progress.sent).await?;
-    Ok(sent)
+    model_of::<E>(db)?.begin(condition, settings).await
 }
 
 /// What publishes an entity's rows again.
-struct Again<'a> {
-    /// The connection's own.
-    publisher: &'a Publisher,
-    /// Reads the rows.
-    rows: Arc<SeaRows>,
-    /// The entity's position in `rows`.
-    model: usize,
-}
-
-impl<'a> Again<'a> {
-    fn of<E: Publish>(db: &'a PromiscuousConnection) -> Result<Self, SyncError> {
-        let published = &db.capture().models;
-        let entity = E::default();
-        let unpublished = || {
-            SyncError::Publisher(Error::Configuration(format!(
-                "`{}` is not published through this connection: use one from `Promiscuous::wrap`, and where models are named, name it with \
-                 `Models::publish`",
-                E::declaration().name
-            )))
-        };
-        let publisher = db.publisher().ok_or_else(unpublished)?;
-        let model = published.by_table(entity.schema_name(), entity.table_name()).ok_or_else(unpublished)?;
+fn model_of<E: Publish>(db: &PromiscuousConnection) -> Result<OneModel, SyncError> {
+    let published = &db.capture().models;
+    let entity = E::default();
+    let found = db.publisher().zip(published.by_table(entity.schema_name(), entity.table_name()));
+    let model = found.and_then(|(publisher, model)| {
         let rows = Arc::new(SeaRows::new(db.clone(), published));
-        let position = rows.models().iter().position(|described| described.endpoint == model.endpoint);
-        Ok(Self { publisher, rows, model: position.ok_or_else(unpublished)? })
-    }
+        OneModel::find(publisher.clone(), rows, plain(db.inner().clone()), &model.endpoint)
+    });
+    model.ok_or_else(|| SyncError::Unpublished {
+        model: E::declaration().name,
+        connections: "`Promiscuous::wrap`",
+    })
 }

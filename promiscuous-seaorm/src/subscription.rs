@@ -216,11 +216,9 @@ impl SubscribedModels {
         options: ApplyOptions,
     ) -> Result<(), ApplyError> {
         let mut rest = operations;
-        while let Some(first) = rest.first() {
-            let position = self.subscriptions.resolve(first)?;
-            let is_alike =
-                |other: &&&Operation| other.endpoint == first.endpoint && other.types == first.types;
-            let (alike, others) = rest.split_at(rest.iter().take_while(is_alike).count());
+        while !rest.is_empty() {
+            let (position, count) = self.subscriptions.resolve_alike(rest)?;
+            let (alike, others) = rest.split_at(count);
             if let Some(plan) = position.and_then(|position| self.plan(position)) {
                 plan.apply_all(db, alike, options).await?;
             }

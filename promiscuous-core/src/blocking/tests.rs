@@ -281,3 +281,44 @@ impl tracing::Subscriber for Warnings {
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
 }
+
+#[test]
+fn what_a_future_tells_is_heard_by_its_caller() {
+    let bridge = bridge();
+    let caller = std::thread::current().id();
+    let mut heard = Vec::new();
+    let hear = |number: u64| {
+        assert_eq!(std::thread::current().id(), caller);
+        heard.push(number);
+    };
+    let work = |told: std::sync::mpsc::Sender<u64>| async move {
+        for number in [1, 2, 3] {
+            told.send(twice(number).await).unwrap();
+        }
+        "done"
+    };
+    assert_eq!(bridge.listen(work, hear).unwrap(), "done");
+    assert_eq!(heard, [2, 4, 6]);
+}
+
+#[test]
+fn a_future_ends_when_whoever_hears_it_panics() {
+    /// Tells when it is dropped.
+    struct Ending(std::sync::mpsc::Sender<()>);
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let bridge = bridge();
+    let (ended, ending) = std::sync::mpsc::channel();
+    let work = |told: std::sync::mpsc::Sender<u64>| async move {
+        let _ending = Ending(ended);
+        let _ = told.send(1);
+        std::future::pending::<()>().await;
+    };
+    let heard = AssertUnwindSafe(|| bridge.listen(work, |_| panic!("enough")));
+    assert!(std::panic::catch_unwind(heard).is_err());
+    ending.recv_timeout(Duration::from_secs(20)).expect("it goes on");
+    assert_eq!(bridge.call(twice(4)).unwrap(), 8);
+}

@@ -23,6 +23,25 @@ pub enum SyncError {
         #[source]
         source: DatabaseError,
     },
+    /// The model is none of those that the connection's app publishes.
+    #[error(
+        "`{model}` is not published through this connection: use one from {connections}, and where models are named, name it with \
+         `Models::publish`"
+    )]
+    Unpublished {
+        /// What it is called.
+        model: String,
+        /// Where the adapter's publishing connections come from.
+        connections: &'static str,
+    },
+    /// The connection is in a transaction.
+    #[error(
+        "rows are published again as they are committed, and this connection is in a transaction: call this after its end"
+    )]
+    InTransaction,
+    /// What publishes in the background has ended, or panicked.
+    #[error("the rows could not be published again: {0}")]
+    Stopped(String),
     /// A row does not fit into a message.
     #[error("{0}")]
     Unsendable(String),

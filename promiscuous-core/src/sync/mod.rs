@@ -8,6 +8,7 @@
 //! * `chunk`: the three steps for some ids: versions, rows, and again those that were being written
 //! * `messages`: rows with their versions become messages (pure)
 //! * [`Selection`]: which rows (pure)
+//! * [`OneModel`]: what the app's own code publishes again
 //! * [`Run`]: selections one after the other, with a cursor in the database to go on from; `marker`: whoever has asked for them is told how far it is
 
 mod chunk;
@@ -16,6 +17,7 @@ mod cursor;
 mod error;
 mod marker;
 mod messages;
+mod one_model;
 mod rows;
 mod run;
 mod selection;
@@ -25,6 +27,7 @@ pub(crate) use chunk::settled;
 pub use condition::{Condition, ConditionError};
 pub use cursor::{Cursor, Kind, Position};
 pub use error::SyncError;
+pub use one_model::OneModel;
 pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
 pub(crate) use run::steadily;
 pub use run::{Progress, Run, SyncSettings};

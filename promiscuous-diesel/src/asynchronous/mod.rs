@@ -8,6 +8,7 @@
 //! * `transaction`: transactions, as functions and as `diesel-async` begins and ends them;
 //! * `cancelled`: what is put in order after a future was dropped;
 //! * `traits`: what else `diesel-async` expects of a connection; `saving`: `save_changes`;
+//! * `again`: rows that are published again;
 //! * `sqlite`: a blocking connection on threads;
 //! * `backend`, with `postgres`, `custom_types` and `mysql`: where the databases differ;
 //! * `collected`, `session`: statements that may wait.
@@ -23,6 +24,7 @@ use promiscuous_core::publisher::Publisher;
 use crate::backend::Doubt;
 use crate::capture::Capture;
 
+mod again;
 mod backend;
 mod cancelled;
 mod collected;
@@ -45,6 +47,7 @@ mod tests;
 mod traits;
 mod transaction;
 
+pub use again::AsyncPromiscuousSync;
 pub use backend::AsyncBackend;
 use ledger::Ledger;
 use session::Waiting;

@@ -60,6 +60,8 @@ pub struct Promiscuous<C: Wrapped> {
     inner: C,
     /// What is published, where to, and how.
     capture: Arc<Capture<C::Backend>>,
+    /// How many statements its user has sent, or tried to.
+    statements: u64,
     /// What the open transaction has written.
     recording: Recording,
     /// Whether a failed statement may have ended the transaction.
@@ -72,7 +74,15 @@ pub struct Promiscuous<C: Wrapped> {
 
 impl<C: Wrapped> Promiscuous<C> {
     pub(crate) fn with_capture(inner: C, capture: Arc<Capture<C::Backend>>) -> Self {
-        Self { inner, capture, recording: Recording::default(), doubt: Doubt::No, given: None, own: None }
+        Self {
+            inner,
+            capture,
+            statements: 0,
+            recording: Recording::default(),
+            doubt: Doubt::No,
+            given: None,
+            own: None,
+        }
     }
 
     /// The same connection, bound to a context: for code whose thread or task is not inside of one.
@@ -92,6 +102,7 @@ impl<C: Wrapped> Promiscuous<C> {
     #[track_caller]
     pub fn without_promiscuous<R>(&mut self, function: impl FnOnce(&mut C) -> R) -> R {
         tracing::warn!("writes are not published here: {}", Location::caller());
+        self.statements += 1;
         let before = self.depth().ok();
         let result = function(&mut self.inner);
         if before != Some(0) {
@@ -117,8 +128,12 @@ impl<C: Wrapped> Promiscuous<C> {
         self.capture.path.publisher()
     }
 
+    /// Goes up with every statement that is not the protocol's own.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements
+    }
+
     /// What all connections of the app share.
-    #[cfg(test)]
     pub(crate) fn capture(&self) -> &Arc<Capture<C::Backend>> {
         &self.capture
     }
@@ -134,7 +149,7 @@ impl<C: Wrapped> Promiscuous<C> {
     }
 
     /// How many transactions and savepoints are open.
-    fn depth(&mut self) -> QueryResult<usize> {
+    pub(crate) fn depth(&mut self) -> QueryResult<usize> {
         let status = C::TransactionManager::transaction_manager_status_mut(&mut self.inner);
         let depth = status.transaction_depth()?.map_or(0, std::num::NonZeroU32::get);
         Ok(usize::try_from(depth).unwrap_or(usize::MAX))

@@ -39,6 +39,7 @@ impl<C: Wrapped> Promiscuous<C> {
     where
         T: QueryFragment<C::Backend>,
     {
+        self.statements += 1;
         if !self.capture.path.publishes() {
             return Ok(Admitted::Pass);
         }
@@ -61,6 +62,7 @@ impl<C: Wrapped> Promiscuous<C> {
     /// # Errors
     /// When one of them is refused, or the transaction can only be rolled back.
     pub(super) fn admit_script(&mut self, sql: &str) -> QueryResult<()> {
+        self.statements += 1;
         if !self.capture.path.publishes() {
             return Ok(());
         }

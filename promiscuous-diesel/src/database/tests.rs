@@ -284,11 +284,11 @@ impl TestDatabase {
         match dialect {
             Dialect::Postgres => Arc::new(DieselDatabase::new(
                 open(Manager::<diesel::pg::Pg>::plain(url).unwrap(), 1).unwrap(),
-                nothing,
+                |_, _| Ok(()),
             )),
             _ => Arc::new(DieselDatabase::new(
                 open(Manager::<diesel::mysql::Mysql>::plain(url).unwrap(), 1).unwrap(),
-                nothing,
+                |_, _| Ok(()),
             )),
         }
     }

@@ -33,6 +33,7 @@ use crate::pool::Manager;
 use crate::rows::other;
 use crate::subscription::{SubscribeOn, SubscribedModels};
 use comparing::compare;
+pub(crate) use reading::{AT_ONCE, Kept};
 use reading::{ids_after, read};
 
 /// The ids after one, at most so many.

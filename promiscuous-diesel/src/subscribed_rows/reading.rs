@@ -17,7 +17,7 @@ use crate::subscription::{SubscribeDeclaration, SubscribeOn};
 
 /// How many rows one statement asks for by their ids: each is a condition of its own where a key has several columns, and SQLite nests
 /// no more than a thousand of them.
-const AT_ONCE: usize = 500;
+pub(crate) const AT_ONCE: usize = 500;
 
 /// The ids of the rows after one.
 ///
@@ -88,9 +88,9 @@ pub(super) fn read<DB: PromiscuousBackend, M: SubscribeOn<DB>>(
 }
 
 /// Where a model's rows are, and how they keep the publisher's ids.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     /// The table. What its rows are found and ordered by stands where a published table has its primary key.
-    pub(super) table: Table,
+    pub(crate) table: Table,
     /// The model, in a message to people.
     model: String,
     /// Whether the only column keeps composite ids as they are written.
@@ -102,7 +102,7 @@ impl Kept {
     ///
     /// # Errors
     /// When Diesel cannot say what its table is called.
-    pub(super) fn of<DB: PromiscuousBackend, M: SubscribeOn<DB>>() -> Result<Self, DatabaseError> {
+    pub(crate) fn of<DB: PromiscuousBackend, M: SubscribeOn<DB>>() -> Result<Self, DatabaseError> {
         let declaration: SubscribeDeclaration = M::declaration();
         let model = format!("the subscribed model `{}`", declaration.name);
         let (schema, name) = table_name::<DB, _>(&M::from_table()).ok_or_else(|| {

@@ -11,6 +11,7 @@ use promiscuous_core::error::Error;
 use promiscuous_core::health::Health;
 use promiscuous_core::publisher::PublisherSettings;
 use promiscuous_core::subscriber::Subscriber;
+use promiscuous_core::sync::SyncError;
 
 use super::diesel::{mariadb, postgres, sqlite};
 use super::seaorm;
@@ -100,6 +101,12 @@ impl Blueprint {
 pub trait App: Send + Sync {
     /// Does these things one after the other, until one fails.
     async fn run(&self, context: Option<&Context>, steps: Vec<Step>) -> Result<(), Failure>;
+
+    /// Publishes a counter again as it is now, from the app's own code; false when it is gone.
+    async fn sync_counter(&self, id: i64) -> Result<bool, SyncError>;
+
+    /// Publishes the counters again that match a condition, or all of them; says how many.
+    async fn sync_counters(&self, condition: Option<&str>) -> Result<u64, SyncError>;
 
     /// What keeps its database up to date, once it runs.
     fn subscriber(&self) -> Subscriber;

@@ -20,6 +20,7 @@ mod parking;
 mod permissions;
 mod replica;
 mod secrets;
+mod sync_from_code;
 mod syncs;
 mod tls;
 mod unseen;

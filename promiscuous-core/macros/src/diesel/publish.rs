@@ -94,6 +94,15 @@ fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Da
         }
     });
     let key_values = key_values(&key, backend);
+    let own_parts = key.iter().map(|column| {
+        let (alias, ident, ty) = (&column.alias, column.ident, column.ty());
+        let (write_as, read_as) = (column.write_as(), column.read_as());
+        // Each reference is a way, as for `key_values`: a type that is no part of an id is told where the column is read.
+        quote_spanned! {column.ty().span()=>
+            (&&::promiscuous_diesel::__private::KeyColumn::<#backend, #alias, #ty, #write_as, #read_as>::new())
+                .part(&self.#ident, #table_text)?
+        }
+    });
     let values = wanted.iter().enumerate().map(|(position, column)| {
         let (alias, ty, read_as) = (&column.alias, column.ty(), column.read_as());
         quote_spanned! {column.ty().span()=>
@@ -160,6 +169,17 @@ fn over(model: &Model<'_>, options: &Options, published: &[usize], database: &Da
                     ::promiscuous_diesel::key::UnfitKey,
                 > {
                     #key_values
+                }
+
+                fn own_key(
+                    &self,
+                ) -> ::core::result::Result<
+                    ::std::vec::Vec<::std::string::String>,
+                    ::promiscuous_diesel::model::UnreadableRow,
+                > {
+                    #[allow(unused_imports)]
+                    use ::promiscuous_diesel::__private::{NoPart as _, OwnPart as _};
+                    ::core::result::Result::Ok(::std::vec![#(#own_parts),*])
                 }
 
                 fn read_attributes(

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel::connection::{Connection, SimpleConnection};
-use diesel::r2d2::{CustomizeConnection, Pool};
+use diesel::r2d2::{CustomizeConnection, Pool, PooledConnection};
 use promiscuous_core::config::Config;
 use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
 use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
+use promiscuous_core::sync::{SyncError, SyncSettings};
 use promiscuous_diesel::backend::PromiscuousBackend;
 use promiscuous_diesel::subscription::SubscribeOn;
-use promiscuous_diesel::{App as DieselApp, Callbacks, ConnectError, Consistency, Manager, Models, Running};
+use promiscuous_diesel::{
+    App as DieselApp, Callbacks, ConnectError, Consistency, Manager, Models, PromiscuousSync, Running,
+};
 
 use super::{Backend, Db, SET_UP, everything, keyed, steps};
 use crate::conformance::seaorm::{consistency_of, endpoint_of};
@@ -127,6 +130,10 @@ impl CustomizeConnection<Db, ConnectError> for SetUp {
     }
 }
 
+fn connection(pool: &Pool<Manager<Backend>>) -> PooledConnection<Manager<Backend>> {
+    pool.get().expect("The pool has a connection.")
+}
+
 struct Started {
     running: Running<Backend>,
     pool: Pool<Manager<Backend>>,
@@ -142,6 +149,26 @@ impl App for Started {
             None => tokio::task::spawn_blocking(run).await,
         };
         done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn sync_counter(&self, id: i64) -> Result<bool, SyncError> {
+        let pool = self.pool.clone();
+        let counter = publishing::Counter { id, n: -1 };
+        blocking(move || counter.promiscuous_sync(&mut *connection(&pool))).await
+    }
+
+    async fn sync_counters(&self, condition: Option<&str>) -> Result<u64, SyncError> {
+        let (pool, condition) = (self.pool.clone(), condition.map(str::to_owned));
+        blocking(move || {
+            let db = &mut *connection(&pool);
+            match condition {
+                None => publishing::Counter::promiscuous_sync_all(db),
+                Some(condition) => {
+                    publishing::Counter::promiscuous_sync_where(db, &condition, SyncSettings::default())
+                }
+            }
+        })
+        .await
     }
 
     fn subscriber(&self) -> Subscriber {

@@ -10,7 +10,11 @@ use promiscuous_core::context::Context;
 use promiscuous_core::error::Error;
 use promiscuous_core::health::Health;
 use promiscuous_core::subscriber::Subscriber;
-use promiscuous_seaorm::{Consistency, Models, Promiscuous, PromiscuousConnection, Subscribe};
+use promiscuous_core::sync::{SyncError, SyncSettings};
+use promiscuous_seaorm::{
+    Consistency, Models, Promiscuous, PromiscuousConnection, PromiscuousSync, Subscribe,
+    promiscuous_sync_all, promiscuous_sync_where,
+};
 
 use super::stack::{App, Blueprint};
 use super::step::{Failure, Step};
@@ -128,6 +132,20 @@ impl App for SeaApp {
             None => running.await,
         };
         done.map_err(|error| Failure(error.to_string()))
+    }
+
+    async fn sync_counter(&self, id: i64) -> Result<bool, SyncError> {
+        publishing::counter::Model { id, n: -1 }.promiscuous_sync(&self.db).await
+    }
+
+    async fn sync_counters(&self, condition: Option<&str>) -> Result<u64, SyncError> {
+        match condition {
+            None => promiscuous_sync_all::<publishing::counter::Entity>(&self.db).await,
+            Some(condition) => {
+                let settings = SyncSettings::default();
+                promiscuous_sync_where::<publishing::counter::Entity>(&self.db, condition, settings).await
+            }
+        }
     }
 
     fn subscriber(&self) -> Subscriber {

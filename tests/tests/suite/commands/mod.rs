@@ -6,7 +6,7 @@ use serde_json::Value;
 mod blocked;
 mod bootstrap;
 mod dead;
-mod publish;
+pub mod publish;
 mod status;
 mod verify;
 

@@ -23,7 +23,7 @@ crate::conformance::over_stacks! {
 }
 
 /// Counters that no app knows of.
-pub(super) async fn insert(publishing: &Publishing, ids: impl IntoIterator<Item = i64>, n: i64) {
+pub async fn insert(publishing: &Publishing, ids: impl IntoIterator<Item = i64>, n: i64) {
     let rows: Vec<String> = ids.into_iter().map(|id| format!("({id}, {n})")).collect();
     publishing.eyes.execute(&format!("INSERT INTO counters (id, n) VALUES {}", rows.join(", "))).await;
 }
@@ -36,7 +36,7 @@ async fn publish(publishing: &Publishing, arguments: &[&str]) -> Value {
     lines.remove(0)
 }
 
-pub(super) async fn until_equal(subscribing: &Subscribing, publishing: &Publishing, model: Model) {
+pub async fn until_equal(subscribing: &Subscribing, publishing: &Publishing, model: Model) {
     until(SOON, "equal rows", async || {
         let here = publishing.eyes.rows(model, false).await;
         (subscribing.rows(model, false).await == here).then_some(())
