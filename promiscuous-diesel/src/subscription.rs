@@ -154,6 +154,14 @@ pub trait SubscribeOn<DB: PromiscuousBackend>: Subscribe {
     /// The database's.
     fn insert(changes: Self::Changes, connection: &mut Connection<DB>) -> QueryResult<Self>;
 
+    /// Inserts rows, with one statement where the database can, and does not read them back.
+    ///
+    /// # Errors
+    /// The database's.
+    fn insert_all(rows: Vec<Self::Changes>, connection: &mut Connection<DB>) -> QueryResult<()> {
+        rows.into_iter().try_for_each(|changes| Self::insert(changes, connection).map(drop))
+    }
+
     /// Updates a found row and reads it back.
     ///
     /// # Errors
@@ -265,6 +273,10 @@ pub type CallbackResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
     note = "write `impl Callbacks<{DB}> for {Self} {{ ... }}`, or leave `callbacks` out of `#[subscribe(...)]`"
 )]
 pub trait Callbacks<DB: PromiscuousBackend>: Subscribe {
+    /// Whether there are none, which is what the derive says where it writes the implementation.
+    #[doc(hidden)]
+    const NONE: bool = false;
+
     /// Before a row is inserted or updated; `before` is the row to be updated.
     fn before_save(
         before: Option<&Self>,

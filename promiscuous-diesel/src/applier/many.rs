@@ -1,8 +1,8 @@
 //! Applying the rows of a message that sends them again: looked for with one statement.
 //!
 //! To look for each alone takes a round trip for each, and a service that is filled or mended has millions. What is done about a row is done as
-//! ever, one row after the other with its callbacks. What a callback does with the connection may concern the rows that come next: as soon
-//! as one has used it, they are looked for one by one.
+//! ever, one row after the other with its callbacks; without any, new rows are inserted with one statement. What a callback does with the
+//! connection may concern the rows that come next: as soon as one has used it, they are looked for one by one.
 
 #[cfg(all(test, feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod tests;
@@ -17,9 +17,10 @@ use promiscuous_core::operation::Operation;
 use super::{ApplyOptions, Applying, fill, identify};
 use crate::backend::PromiscuousBackend;
 use crate::database_error::database_error;
+use crate::publication::table_name;
 use crate::rows::selection::{Selection, What};
 use crate::subscribed_rows::{AT_ONCE, Kept};
-use crate::subscription::{Callbacks, Connection, SubscribeOn, Unfit};
+use crate::subscription::{Callbacks, Connection, Subscribe, SubscribeOn, Unfit};
 
 /// Applies operations that all have attributes, each of another object.
 ///
@@ -35,52 +36,86 @@ where
     M: SubscribeOn<DB> + Callbacks<DB>,
 {
     for operations in operations.chunks(AT_ONCE) {
-        let mut known: Known<M> = match operations {
-            [first, _, ..] => Known::load::<DB>(connection, first, operations)?,
+        let known = match operations {
+            [first, _, ..] => Known::load(connection, first, operations)?,
             _ => Known::nothing(),
         };
+        // An app may refuse statements that write several rows of a published model.
+        let together = M::NONE && !is_published::<DB, M>(connection);
+        let mut many = Many::<DB, M> { connection, options, known, together, new: Vec::new() };
         for operation in operations {
             let subject = Subject { operation };
-            let one = || apply_known(connection, subject, options, &mut known);
             // The transaction is rolled back: whatever a panic left half done goes with it.
-            catch_unwind(AssertUnwindSafe(one)).unwrap_or_else(|panic| Err(subject.panicked(&*panic)))?;
+            let applied = catch_unwind(AssertUnwindSafe(|| many.apply(subject)));
+            applied.unwrap_or_else(|panic| Err(subject.panicked(&*panic)))?;
         }
+        many.insert_new()?;
     }
     Ok(())
 }
 
-/// Applies an operation to its row, if that is known.
-fn apply_known<DB, M>(
-    connection: &mut Connection<DB>,
-    subject: Subject<'_>,
+fn is_published<DB: PromiscuousBackend, M: SubscribeOn<DB>>(connection: &Connection<DB>) -> bool {
+    let subscribed = table_name::<DB, _>(&M::from_table());
+    let mut published = connection.capture().models.iter();
+    subscribed.is_none_or(|(_, name)| published.any(|model| model.table.name.eq_ignore_ascii_case(&name)))
+}
+
+/// Operations on their way to their rows.
+struct Many<'a, DB: PromiscuousBackend, M: Subscribe> {
+    /// The caller's, in a transaction.
+    connection: &'a mut Connection<DB>,
     options: ApplyOptions,
-    known: &mut Known<M>,
-) -> Result<(), ApplyError>
+    known: Known<M>,
+    /// Whether rows are inserted together: nobody can tell, where no callback runs in between.
+    together: bool,
+    /// Rows that are to be inserted.
+    new: Vec<(Subject<'a>, M::Changes)>,
+}
+
+impl<'a, DB, M> Many<'a, DB, M>
 where
     DB: PromiscuousBackend,
     M: SubscribeOn<DB> + Callbacks<DB>,
 {
-    let declaration = M::declaration();
-    let (parts, identified) = identify::<M>(subject, &declaration)?;
-    let mut applying = Applying { connection, subject, options, used: false };
-    match known.take(&parts) {
-        Some(Some(row)) if DB::DIALECT == Dialect::Mysql => {
-            // It is not locked, and may have changed since the transaction's snapshot: before it is written, it is looked for as ever. (Where
-            // nothing differs, nothing has to be locked: other workers lock an object's version first, as this one did before its snapshot.)
-            let mut changes = M::Changes::default();
-            fill::<M>(subject, options, &declaration, &mut changes)?;
-            if row.differs(&mut changes) {
-                applying.apply::<M>()?;
-            }
+    fn apply(&mut self, subject: Subject<'a>) -> Result<(), ApplyError> {
+        let declaration = M::declaration();
+        let (parts, mut changes) = identify::<M>(subject, &declaration)?;
+        let found = self.known.take(&parts);
+        if self.together && matches!(found, Some(None)) {
+            fill::<M>(subject, self.options, &declaration, &mut changes)?;
+            self.new.push((subject, changes));
+            return Ok(());
         }
-        Some(Some(row)) => applying.update(&declaration, &row)?,
-        Some(None) => applying.create::<M>(&declaration, identified)?,
-        None => applying.apply::<M>()?,
+        // It may refer to one of them from now on.
+        self.insert_new()?;
+        let (connection, options) = (&mut *self.connection, self.options);
+        let mut applying = Applying { connection, subject, options, used: false };
+        match found {
+            Some(Some(row)) if DB::DIALECT == Dialect::Mysql => {
+                // It is not locked, and may have changed since the transaction's snapshot: before it is written, it is looked for as ever. (Where
+                // nothing differs, nothing has to be locked: other workers lock an object's version first, as this one did before its snapshot.)
+                let mut changes = M::Changes::default();
+                fill::<M>(subject, options, &declaration, &mut changes)?;
+                if row.differs(&mut changes) {
+                    applying.apply::<M>()?;
+                }
+            }
+            Some(Some(row)) => applying.update(&declaration, &row)?,
+            Some(None) => applying.create::<M>(&declaration, changes)?,
+            None => applying.apply::<M>()?,
+        }
+        if applying.used {
+            self.known = Known::nothing();
+        }
+        Ok(())
     }
-    if applying.used {
-        *known = Known::nothing();
+
+    fn insert_new(&mut self) -> Result<(), ApplyError> {
+        let (subjects, rows): (Vec<_>, Vec<_>) = std::mem::take(&mut self.new).into_iter().unzip();
+        // Which of them is at fault, nobody can tell.
+        let Some(first) = subjects.first() else { return Ok(()) };
+        M::insert_all(rows, self.connection).map_err(|error| first.database(database_error(error)))
     }
-    Ok(())
 }
 
 /// What is known of objects, by the parts of their ids: their rows, or that they have none.

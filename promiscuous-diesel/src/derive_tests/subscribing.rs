@@ -428,18 +428,28 @@ fn a_moment_that_mariadb_would_take_for_null_is_an_error() {
         return;
     };
     let far = json!({"at": "2525-01-01T00:00:00.000000"});
-    // Given a moment beyond what Diesel's Timestamp is in MariaDB, when it is inserted or updated to.
-    let mut changes = EventChanges::default();
-    Event::set_id(&mut changes, &parts(&["1"])).unwrap();
-    fill::<Event>(&mut changes, &far).unwrap();
-    let inserted = Event::insert(changes, &mut db).map(|_| ()).unwrap_err().to_string();
     let near = json!({"at": "2025-01-01T00:00:00.000000"});
+    let changes = |id: &str, at: &serde_json::Value| {
+        let mut changes = EventChanges::default();
+        Event::set_id(&mut changes, &parts(&[id])).unwrap();
+        fill::<Event>(&mut changes, at).unwrap();
+        changes
+    };
+    // Given a moment beyond what Diesel's Timestamp is in MariaDB, when it is inserted, alone or with others, or updated to.
+    let inserted = Event::insert(changes("1", &far), &mut db).map(|_| ()).unwrap_err().to_string();
+    let rows = vec![changes("4", &json!({"at": null})), changes("5", &far), changes("6", &near)];
+    let together = Event::insert_all(rows, &mut db).unwrap_err().to_string();
+    Event::insert_all(vec![changes("7", &json!({"at": null})), changes("8", &near)], &mut db).unwrap();
     let event: Event = insert::<Mysql, _>(&["2"], &near, &mut db);
     let mut changes = EventChanges::default();
     fill::<Event>(&mut changes, &far).unwrap();
     let updated = event.update(changes, &mut db).map(|_| ()).unwrap_err().to_string();
     // Then the error says what to do; a NULL that is meant stays one.
-    assert!([inserted, updated].iter().all(|error| error.contains("`at`") && error.contains("`Datetime`")));
+    assert!(
+        [inserted, together, updated]
+            .iter()
+            .all(|error| error.contains("`at`") && error.contains("`Datetime`"))
+    );
     let event: Event = insert::<Mysql, _>(&["3"], &json!({"at": null}), &mut db);
     assert!(update::<Mysql, _>(&event, &near, &mut db).is_some());
 }

@@ -38,7 +38,7 @@ impl Subscriber<'_> {
             }
         });
         let reading = self.reading(database);
-        let Statements { wanted, find, read, insert, update, delete } = self.statements(database);
+        let Statements { wanted, find, read, insert, insert_all, update, delete } = self.statements(database);
 
         // Asked for once, so that what is wrong is not an error in every statement.
         let writable = self.model.columns.iter().map(|column| {
@@ -60,7 +60,9 @@ impl Subscriber<'_> {
         let callbacks = (!self.options.callbacks).then(|| {
             quote! {
                 #[automatically_derived]
-                impl ::promiscuous_diesel::subscription::Callbacks<#backend> for #name {}
+                impl ::promiscuous_diesel::subscription::Callbacks<#backend> for #name {
+                    const NONE: bool = true;
+                }
             }
         });
 
@@ -99,6 +101,8 @@ impl Subscriber<'_> {
                     fn insert(changes: #changes, connection: &mut #connection) -> #result<Self> {
                         #insert
                     }
+
+                    #insert_all
 
                     #[allow(unused_mut)]
                     fn update(&self, mut changes: #changes, connection: &mut #connection) -> #result<Self> {

@@ -9,6 +9,9 @@ use super::Subscriber;
 use crate::diesel::backends::Database;
 use crate::diesel::model::Column;
 
+/// Bound values of one INSERT at the most: PostgreSQL and MySQL take 65,535 of them.
+const VALUES: usize = 10_000;
+
 /// Expressions, or what stands in a block, with a `connection` around them. Except for `insert`, `changes` and `find`, they are about
 /// `self`.
 pub(super) struct Statements {
@@ -20,6 +23,8 @@ pub(super) struct Statements {
     pub read: TokenStream,
     /// Inserts `changes`, and reads the row.
     pub insert: TokenStream,
+    /// `fn insert_all`, where several rows can be inserted together.
+    pub insert_all: Option<TokenStream>,
     /// Updates the row by `changes`, and reads it.
     pub update: TokenStream,
     /// Deletes the row.
@@ -44,6 +49,7 @@ impl Subscriber<'_> {
         let update = quote! {
             #private::diesel::update(#table::table.filter(#this)).set(__promiscuous_row(changes))
         };
+        let insert_all = self.insert_all(database, &wanted, &read_id);
         let (find, insert, update) = match database.name {
             "Mysql" => {
                 let (insert, update) = self.read_back(&wanted, &insert, &read_id, &update, &read);
@@ -61,7 +67,7 @@ impl Subscriber<'_> {
         };
         let delete = quote!(#private::diesel::delete(#table::table.filter(#this)));
         let delete = quote!(#private::diesel::RunQueryDsl::execute(#delete, connection));
-        Statements { wanted, find, read, insert, update, delete }
+        Statements { wanted, find, read, insert, insert_all, update, delete }
     }
 
     /// `a.eq(…).and(b.eq(…))`, of values or references.
@@ -118,6 +124,78 @@ impl Subscriber<'_> {
         let returning =
             quote!(.returning(<#name as #private::diesel::SelectableHelper<#backend>>::as_returning()));
         quote!(#private::diesel::RunQueryDsl::get_result(#write #returning, connection))
+    }
+
+    /// One INSERT of many rows. Diesel has SQLite insert them one by one. A column that only some of them set gets its default in the others.
+    fn insert_all(
+        &self,
+        database: &Database,
+        wanted: &[Ident],
+        read_id: &TokenStream,
+    ) -> Option<TokenStream> {
+        let (backend, changes, table) = (&database.ty, &self.changes, &self.model.table);
+        let private = quote!(::promiscuous_diesel::__private);
+        let at_once = (VALUES / self.model.columns.len().max(1)).max(1);
+        let (given, kept) = match database.name {
+            "Sqlite" => return None,
+            "Mysql" => self.kept_of_all(wanted, read_id),
+            _ => (quote!(), quote!()),
+        };
+        Some(quote! {
+            #[allow(clippy::useless_conversion)]
+            fn insert_all(
+                mut rows: ::std::vec::Vec<#changes>,
+                connection: &mut ::promiscuous_diesel::subscription::Connection<#backend>,
+            ) -> #private::diesel::QueryResult<()> {
+                while !rows.is_empty() {
+                    let rest = rows.split_off(::core::cmp::min(rows.len(), #at_once));
+                    #given
+                    let values: ::std::vec::Vec<__PromiscuousRow> =
+                        rows.into_iter().map(__promiscuous_row).collect();
+                    #private::diesel::RunQueryDsl::execute(
+                        #private::diesel::insert_into(#table::table).values(values),
+                        connection,
+                    )?;
+                    #kept
+                    rows = rest;
+                }
+                ::core::result::Result::Ok(())
+            }
+        })
+    }
+
+    /// What may have become NULL on its way to MariaDB is read back, as after a single INSERT: what is noted before, and what is checked after.
+    fn kept_of_all(&self, wanted: &[Ident], read_id: &TokenStream) -> (TokenStream, TokenStream) {
+        let private = quote!(::promiscuous_diesel::__private);
+        let id_fields: Vec<_> = self.columns(&self.id).into_iter().map(|column| column.ident).collect();
+        let options: Vec<_> = self.model.columns.iter().filter(|column| is_option(column.ty())).collect();
+        if options.is_empty() {
+            return (quote!(), quote!());
+        }
+        let (fields, aliases): (Vec<_>, Vec<_>) =
+            options.iter().map(|column| (column.ident, &column.alias)).unzip();
+        let given = quote! {
+            let mut given_of_all = ::std::vec::Vec::new();
+            for changes in &rows {
+                let given = [#(changes.#fields.as_ref().is_some_and(::core::option::Option::is_some)),*];
+                if given.contains(&true) {
+                    let parts = #private::id_parts(&[
+                        #(changes.#id_fields.as_ref().map(::promiscuous_diesel::attribute::IdPart::to_id)),*
+                    ])?;
+                    given_of_all.push((parts, given));
+                }
+            }
+        };
+        let kept = quote! {
+            for (parts, given) in given_of_all {
+                let (#(#wanted,)*) = __promiscuous_wanted(&parts)?;
+                let row: Self = #read_id?;
+                let kept: &[(bool, &'static str)] =
+                    &[#((row.#fields.is_some(), <#aliases as #private::diesel::Column>::NAME)),*];
+                #private::all_kept(&given, kept)?;
+            }
+        };
+        (given, kept)
     }
 
     /// MySQL has no RETURNING: an INSERT and an UPDATE whose rows are read afterwards.
