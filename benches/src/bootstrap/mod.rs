@@ -88,8 +88,7 @@ pub async fn run(size: Size) -> Outcome<()> {
         if verified { "yes" } else { "**no**" }
     );
     println!(
-        "* the longest that anybody at the publisher's database waited for a lock, looked at every 10 ms: {} ms",
-        longest_lock.as_millis()
+        "* the longest that anybody at the publisher's database waited for a lock, looked at every 10 ms: {longest_lock}"
     );
     println!(
         "* largest memory (VmHWM): {} MB where rows are sent, {} MB where they are applied\n",

@@ -22,7 +22,7 @@ pub const WRITES: u64 = 300;
 pub const READS: u64 = 100;
 
 /// Tasks that write.
-const TASKS: u64 = 6;
+const TASKS: u64 = 20;
 
 /// What was done.
 #[derive(Default, Clone, Copy)]
