@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use promiscuous_core::database::{DatabaseError, DatabaseErrorKind};
-use promiscuous_core::sync::{Condition, PublishedRows, Stretch, SyncModel, SyncRow};
+use promiscuous_core::sync::{Condition, NOTHING_TO_FLUSH, PublishedRows, Stretch, SyncModel, SyncRow};
 use sea_orm::sea_query::{Expr, Func, Order, SelectStatement};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
@@ -168,6 +168,9 @@ impl PublishedRows for SeaRows {
         self.narrow(&mut select, model, Bound::From, stretch.first)?;
         self.narrow(&mut select, model, Bound::UpTo, stretch.last)?;
         self.in_order(&mut select, model);
+        if unless_written && self.backend() == DbBackend::Postgres {
+            select.and_where(Expr::cust(NOTHING_TO_FLUSH));
+        }
         let statement = typed(&select, &self.connection);
         let rows = match unless_written {
             true => self.query_unless_written(statement).await?,

@@ -28,7 +28,7 @@ pub use condition::{Condition, ConditionError};
 pub use cursor::{Cursor, Kind, Position};
 pub use error::SyncError;
 pub use one_model::OneModel;
-pub use rows::{PublishedRows, Stretch, SyncModel, SyncRow};
+pub use rows::{NOTHING_TO_FLUSH, PublishedRows, Stretch, SyncModel, SyncRow};
 pub(crate) use run::steadily;
 pub use run::{Progress, Run, SyncSettings};
 pub use selection::{Selection, SelectionError};

@@ -36,6 +36,13 @@ pub struct Stretch<'a> {
     pub last: &'a str,
 }
 
+/// A condition that is true on PostgreSQL, for a statement outside of a transaction that locks rows and changes none (section 8 of the protocol: rows
+/// that are read unless somebody writes them).
+///
+/// Its COMMIT would hold the locks until the disk has written that they were taken, and whoever wants to write these rows would wait for the disk, too.
+/// Nothing is lost when a crash forgets them. The setting holds for the statement only.
+pub const NOTHING_TO_FLUSH: &str = "(SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL";
+
 /// Rows of published models, read in the order of their primary keys, past the adapter's own capture: these reads are nobody's causes.
 ///
 /// A model is named by its position in [`models`](Self::models). Rows are those that match the condition; none is all of them. Ids are those

@@ -4,6 +4,7 @@ use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Untyped;
 use promiscuous_core::database::Dialect;
+use promiscuous_core::sync::NOTHING_TO_FLUSH;
 
 use crate::backend::PromiscuousBackend;
 use crate::connection::Wrapped;
@@ -26,6 +27,8 @@ pub(crate) struct Selection<'s, DB: PromiscuousBackend> {
     limit: Option<usize>,
     /// How rows are locked.
     lock: Option<&'static str>,
+    /// Whether that is forgotten without waiting for the disk. Never in a transaction that writes.
+    flushes_nothing: bool,
 }
 
 /// What is wanted of a table.
@@ -53,7 +56,16 @@ pub(crate) enum Edge<DB: PromiscuousBackend> {
 
 impl<'s, DB: PromiscuousBackend> Selection<'s, DB> {
     pub fn new(table: &'s Table, what: What<'s>, condition: Option<&'s str>) -> Self {
-        Self { table, what, condition, edges: Vec::new(), among: Vec::new(), limit: None, lock: None }
+        Self {
+            table,
+            what,
+            condition,
+            edges: Vec::new(),
+            among: Vec::new(),
+            limit: None,
+            lock: None,
+            flushes_nothing: false,
+        }
     }
 
     /// Only the rows on this side of an edge, too.
@@ -75,6 +87,11 @@ impl<'s, DB: PromiscuousBackend> Selection<'s, DB> {
     /// Locks the rows with this clause.
     pub fn lock(self, lock: &'static str) -> Self {
         Self { lock: Some(lock), ..self }
+    }
+
+    /// Locks the rows with this clause for as long as the statement runs, outside of a transaction.
+    pub fn lock_while_reading(self, lock: &'static str) -> Self {
+        Self { lock: Some(lock), flushes_nothing: true, ..self }
     }
 
     /// Runs it, and reads all rows.
@@ -124,6 +141,10 @@ impl<DB: PromiscuousBackend> QueryFragment<DB> for Selection<'_, DB> {
             pass.push_sql(" AND (\n");
             pass.push_sql(condition);
             pass.push_sql("\n)");
+        }
+        if self.flushes_nothing && DB::DIALECT == Dialect::Postgres {
+            pass.push_sql(" AND ");
+            pass.push_sql(NOTHING_TO_FLUSH);
         }
         if !matches!(self.what, What::Count) {
             // What is selected elsewhere may have the name of a column, and would be meant by it.

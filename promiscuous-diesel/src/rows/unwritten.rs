@@ -39,7 +39,7 @@ impl Unwritten {
             Dialect::Mysql => self.mysql(connection)?,
             Dialect::Sqlite => return as_writer(selection, connection).map_err(database_error),
         };
-        selection.lock(lock).load(connection).map_err(database_error)
+        selection.lock_while_reading(lock).load(connection).map_err(database_error)
     }
 
     fn mysql<C: Wrapped>(&self, connection: &mut C) -> Result<&'static str, DatabaseError> {
