@@ -27,12 +27,19 @@ pub(super) enum BatchError {
         #[source]
         source: ApplyError,
     },
-    /// One of several that were applied together is at fault.
-    #[error("one of several messages could not be applied")]
+    /// One of several objects that were applied together is at fault, or that they were: a model's own code may have written one of them.
+    #[error("several objects could not be applied together")]
     Together(#[source] ApplyError),
     /// The database is at fault, or nobody can tell which message is.
     #[error("the transaction failed")]
     Database(#[from] DatabaseError),
+}
+
+/// Whether objects that are sent again are applied many at a time, or each alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Together,
+    Alone,
 }
 
 /// Applies messages in order, in one transaction: advance `promiscuous_versions`, apply each operation whose
@@ -41,6 +48,7 @@ pub(super) async fn apply(
     database: &dyn Database,
     subscriptions: &Subscriptions,
     messages: &[Arc<Message>],
+    how: Again,
 ) -> Result<(), BatchError> {
     let writes = subscribed_writes(subscriptions, messages);
     let causes: Vec<ExternalDependency> = messages.iter().flat_map(|m| m.as_causes()).collect();
@@ -52,7 +60,7 @@ pub(super) async fn apply(
     let context = Context::caused_by(name, causes);
     let applying = async {
         let mut transaction = database.begin().await?;
-        match apply_in(transaction.as_mut(), database, subscriptions, messages, &writes).await {
+        match apply_in(transaction.as_mut(), database, subscriptions, messages, &writes, how).await {
             Ok(()) => {
                 fail::fail_point!("before_apply_commit");
                 Ok(transaction.commit().await?)
@@ -73,6 +81,7 @@ async fn apply_in(
     subscriptions: &Subscriptions,
     messages: &[Arc<Message>],
     writes: &[Write<'_>],
+    how: Again,
 ) -> Result<(), BatchError> {
     let newer = versions::advance(transaction, database.dialect(), writes).await?;
     let mut newer = newer.into_iter();
@@ -96,7 +105,8 @@ async fn apply_in(
             if subscriptions.resolve(operation).map_err(failed)?.is_none() {
                 continue;
             }
-            if operation.operation == OperationKind::Sync && operation.attributes.is_some() {
+            let is_again = operation.operation == OperationKind::Sync && operation.attributes.is_some();
+            if is_again && how == Again::Together {
                 if again.has(operation) {
                     again.apply(transaction).await?;
                 }
@@ -116,8 +126,8 @@ async fn apply_in(
 struct SentAgain<'m> {
     operations: Vec<&'m Operation>,
     objects: HashSet<(&'m Endpoint, &'m str)>,
-    /// The positions of the messages that they came with.
-    messages: Vec<usize>,
+    /// The position of the message that the last one came with.
+    position: usize,
 }
 
 impl<'m> SentAgain<'m> {
@@ -129,16 +139,18 @@ impl<'m> SentAgain<'m> {
     fn add(&mut self, position: usize, operation: &'m Operation) {
         self.objects.insert((&operation.endpoint, &operation.id));
         self.operations.push(operation);
-        if self.messages.last() != Some(&position) {
-            self.messages.push(position);
-        }
+        self.position = position;
     }
 
     /// Applies them, and begins anew.
     async fn apply(&mut self, transaction: &mut dyn Transaction) -> Result<(), BatchError> {
-        let Self { operations, messages, .. } = std::mem::take(self);
-        transaction.apply_all(&operations).await.map_err(|source| match messages[..] {
-            [position] => BatchError::Message { position, source },
+        if self.operations.is_empty() {
+            return Ok(());
+        }
+        let Self { operations, position, .. } = std::mem::take(self);
+        let applied = transaction.apply_all(&operations).await;
+        applied.map_err(|source| match operations[..] {
+            [_] => BatchError::Message { position, source },
             _ => BatchError::Together(source),
         })
     }

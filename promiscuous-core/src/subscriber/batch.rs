@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::applier::{self, BatchError};
+use super::applier::{self, Again, BatchError};
 use super::backoff::Backoff;
 use super::scheduler::{Policy, Sequence};
 use super::versions;
@@ -168,8 +168,9 @@ enum Fault {
 async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fault> {
     let mut contentions = 0;
     let mut failures = 0;
+    let mut how = Again::Together;
     loop {
-        let applied = applier::apply(shared.database.as_ref(), &shared.subscriptions, messages).await;
+        let applied = applier::apply(shared.database.as_ref(), &shared.subscriptions, messages, how).await;
         let Err(error) = applied else { return Ok(()) };
         match kind(&error) {
             Some(DatabaseErrorKind::Connection) => {
@@ -188,6 +189,11 @@ async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fa
             _ => {}
         }
         return Err(match error {
+            // Once more, each alone: that tells which one it is, and where a model's own code has written some of them, none is.
+            BatchError::Together(_) if how == Again::Together => {
+                how = Again::Alone;
+                continue;
+            }
             BatchError::Message { position, source } => Fault::Message(position, chain(&source)),
             BatchError::Together(source) => Fault::Unknown(chain(&source)),
             BatchError::Database(error) => Fault::Unknown(chain(&error)),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::applier;
+use super::applier::{self, Again};
 use super::batch::{self, Shared};
 use super::scheduler::{Policy, Sequence};
 use super::settings::OnDead;
@@ -84,7 +84,8 @@ async fn die(
     if on_dead == OnDead::Skip {
         let dummy = [Arc::new(Message { operations: Vec::new(), ..Message::clone(&message) })];
         let mut failures = 0;
-        while let Err(error) = applier::apply(shared.database.as_ref(), &shared.subscriptions, &dummy).await {
+        let (database, subscriptions) = (shared.database.as_ref(), &shared.subscriptions);
+        while let Err(error) = applier::apply(database, subscriptions, &dummy, Again::Together).await {
             failures += 1;
             if failures == 1 {
                 tracing::warn!(error = %chain(&error), "a dead letter's versions cannot be consumed; trying again");

@@ -1,6 +1,7 @@
 //! What a subscriber makes of objects that are sent again.
 
 use promiscuous_core::broker::{Broker, Publication};
+use promiscuous_seaorm::Models;
 use promiscuous_tests::databases::Kind;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -139,6 +140,73 @@ async fn a_sync_of_the_version_that_is_known_forgets_none_of_its_readers(kind: K
     assert_eq!(totals(&replica).await, [11]);
 }
 
+/// An account that sees to it that the next one is there, as a row may that refers to another one.
+mod linked {
+    use promiscuous_seaorm::Subscribe;
+    use sea_orm::entity::prelude::*;
+    use sea_orm::{Set, entity::prelude::async_trait::async_trait};
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Subscribe)]
+    #[sea_orm(table_name = "accounts")]
+    #[subscribe(from = "shop/deposit", as = "Deposit", virtual_attributes(amount))]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i64,
+        pub total: i64,
+    }
+
+    impl ActiveModel {
+        fn set_amount(&mut self, amount: i64) {
+            self.total = Set(amount);
+        }
+    }
+
+    #[async_trait]
+    impl ActiveModelBehavior for ActiveModel {
+        async fn before_save<C: ConnectionTrait>(self, db: &C, _: bool) -> Result<Self, DbErr> {
+            let id = *self.id.as_ref();
+            if id < 3 && Entity::find_by_id(id + 1).one(db).await?.is_none() {
+                let stub = ActiveModel { id: Set(id + 1), total: Set(0), ..Default::default() };
+                Entity::insert(stub).exec_without_returning(db).await?;
+            }
+            Ok(self)
+        }
+    }
+}
+
+async fn a_row_that_the_model_s_own_code_writes_beforehand_is_no_obstacle(kind: Kind) {
+    // given
+    let mut pair = bank(Kind::Sqlite, kind);
+    pair.subscribed = Models::new().subscribe::<linked::Entity>();
+    let mut replica = pair.start().await;
+    // when a message sends rows again, of which each but the last is written after the next one
+    let operations = [1, 2, 3].map(|id| {
+        json!({
+            "operation": "sync", "endpoint": "shop/deposit", "types": ["Deposit"], "id": id.to_string(),
+            "attributes": { "amount": 10 * id },
+        })
+    });
+    let writes = [1, 2, 3].map(
+        |id| json!({ "key": format!("shop/deposit/{id}"), "version": NOW, "previous": null, "readers": {} }),
+    );
+    let message = json!({
+        "id": Uuid::now_v7(), "app": "shop", "timestamp": 0, "generation": 1,
+        "operations": operations, "dependencies": { "write": writes, "read": [] },
+    });
+    replica
+        .broker
+        .publish(vec![publication(message.to_string().as_bytes())])
+        .await
+        .into_iter()
+        .for_each(Result::unwrap);
+    // then all are as they were sent, at the first attempt
+    let settled = replica.status.wait_for(|status| status.applied > 0 || status.failing > 0);
+    let status = tokio::time::timeout(SOON, settled).await.expect("it is applied").unwrap().clone();
+    assert_eq!((status.applied, status.failing), (1, 0));
+    assert_eq!(totals(&replica).await, [10, 20, 30]);
+}
+
 macro_rules! on_every_database {
     ($($scenario:ident)*) => {
         $(mod $scenario {
@@ -163,6 +231,7 @@ macro_rules! on_every_database {
 }
 
 on_every_database! {
+    a_row_that_the_model_s_own_code_writes_beforehand_is_no_obstacle
     a_sync_takes_the_place_of_whatever_is_not_newer
     what_was_destroyed_is_not_brought_back_by_an_older_sync
     a_version_that_nobody_has_written_is_what_changes_must_be_newer_than_and_what_nobody_waits_for
