@@ -7,6 +7,7 @@
 //! * [`databases`]: a fresh database for each test.
 //! * [`processes`]: child processes that a test watches, pauses and kills.
 //! * [`proxy`]: a TCP connection that a test can cut, stall and resume.
+//! * [`redis_servers`]: what a test says to a Redis of its own, and replicas of it.
 //! * [`entities`]: the models that tests replicate, on both sides, in SeaORM.
 //! * [`conformance`]: what a scenario asks of an app, and how each adapter does it.
 //! * [`apps`]: how the apps of tests are configured.
@@ -25,6 +26,7 @@ pub mod entities;
 pub mod entities_diesel;
 pub mod processes;
 pub mod proxy;
+pub mod redis_servers;
 pub mod servers;
 
 use std::time::Duration;

@@ -12,6 +12,7 @@ use super::slot::{Fatality, Slot};
 use super::timeline::Timeline;
 use super::world::World;
 use promiscuous_tests::proxy::Proxy;
+use promiscuous_tests::redis_servers::{follow, host, redis};
 use promiscuous_tests::servers::{PrivateServers, Server};
 
 /// Moments of a publisher, in order.
@@ -203,10 +204,7 @@ async fn suffer(world: &World, outage: Outage, long: Duration) {
             // The replica stops listening a while before it takes over: what was written meanwhile is lost.
             let replica = PrivateServers::new(&[Server::Redis]).await;
             let mut versions = world.versions.write().await;
-            let old = host(&versions.url(Server::Redis));
-            let (name, port) = old.split_once(':').expect("An address is host:port.");
-            redis(&replica, &["REPLICAOF", name, port]).await;
-            in_step(&replica).await;
+            follow(&replica, &versions).await;
             redis(&replica, &["REPLICAOF", "NO", "ONE"]).await;
             sleep(long).await;
             world.versions_are_lost().await;
@@ -253,13 +251,6 @@ async fn suffer(world: &World, outage: Outage, long: Duration) {
     }
 }
 
-/// Waits until a replica has everything.
-async fn in_step(replica: &PrivateServers) {
-    while !redis(replica, &["INFO", "replication"]).await.contains("master_link_status:up") {
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
 fn wire_of(world: &World, wire: Wire) -> Option<&Proxy> {
     match wire {
         Wire::PublisherToBroker => Some(&world.publisher_wires[0].0),
@@ -277,30 +268,10 @@ async fn restart(servers: &PrivateServers, server: Server, down: Duration) {
     servers.start(&[server]).await;
 }
 
-/// Says something to a Redis of the soak's own, past every proxy.
-async fn redis(servers: &PrivateServers, words: &[&str]) -> String {
-    let client = redis::Client::open(servers.url(Server::Redis)).expect("The address is one.");
-    let connection = client.get_multiplexed_async_connection().await;
-    let mut connection = connection.expect("Nobody else stops this Redis.");
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    let answer: redis::Value = command.query_async(&mut connection).await.expect("Redis takes the command.");
-    match answer {
-        redis::Value::BulkString(text) => String::from_utf8_lossy(&text).into_owned(),
-        redis::Value::VerbatimString { text, .. } => text,
-        other => format!("{other:?}"),
-    }
-}
-
 async fn forget_snapshot(servers: &PrivateServers) {
     let folder = redis(servers, &["CONFIG", "GET", "dir"]).await;
     // The answer shows the name and the value; the folder is the one that is absolute.
     if let Some(folder) = folder.split(['"', '\'', ' ', ',']).find(|part| part.starts_with('/')) {
         let _ = std::fs::remove_file(std::path::Path::new(folder).join("dump.rdb"));
     }
-}
-
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest).to_owned()
 }
