@@ -167,7 +167,7 @@ mod linked {
         async fn before_save<C: ConnectionTrait>(self, db: &C, _: bool) -> Result<Self, DbErr> {
             let id = *self.id.as_ref();
             if id < 3 && Entity::find_by_id(id + 1).one(db).await?.is_none() {
-                let stub = ActiveModel { id: Set(id + 1), total: Set(0), ..Default::default() };
+                let stub = ActiveModel { id: Set(id + 1), total: Set(0) };
                 Entity::insert(stub).exec_without_returning(db).await?;
             }
             Ok(self)
