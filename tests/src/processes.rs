@@ -35,6 +35,9 @@ pub struct Process {
     deadline: Duration,
 }
 
+/// How long a process may take for anything, unless told otherwise: what takes longer hangs. It is no measure of speed, and as long as other waits.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// A process to be: its program, arguments and environment.
 #[derive(Debug)]
 pub struct Builder {
@@ -50,7 +53,7 @@ impl Process {
     pub fn new(path: impl AsRef<Path>) -> Builder {
         let mut command = Command::new(path.as_ref());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        Builder { command, deadline: Duration::from_secs(30), both: None }
+        Builder { command, deadline: DEADLINE, both: None }
     }
 
     /// Waits for the next line that contains `text`, and returns it.
@@ -157,7 +160,7 @@ impl Builder {
         self
     }
 
-    /// How long each wait for the process may take; 30 seconds unless said otherwise.
+    /// How long each wait for the process may take; 60 seconds unless said otherwise.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -16,6 +16,9 @@ use crate::version_store::KeyVersion;
 /// Rows of one answer at the most.
 const ROWS: usize = 10_000;
 
+/// Rows between two looks at their versions. The more there are, the longer it takes, and the fewer are left alone meanwhile.
+const TOGETHER: usize = 10;
+
 /// Answers what subscribers ask.
 pub(crate) struct Answering<'a> {
     /// Versions come from it.
@@ -117,21 +120,29 @@ impl Answering<'_> {
         ids.retain(|id| Key::new(endpoint, id).is_ok_and(|key| Key::parse(key.as_str()).is_ok()));
         ids.truncate(ROWS);
         let keys: Vec<Key> = ids.iter().filter_map(|id| Key::new(endpoint, id).ok()).collect();
-        let before = self.publisher.versions_of(&keys).await?;
-        let mut operations = Vec::with_capacity(ids.len());
-        for id in &ids {
-            operations.push(self.operation(endpoint, id).await?);
-        }
-        let generation = before.0;
-        let versions = settled(before, self.publisher.versions_of(&keys).await?);
-        let objects = versions.into_iter().zip(operations).filter(|(version, _)| !version.locked);
-        let objects = objects
-            .map(|(KeyVersion { version, unwritten, .. }, operation)| Shown {
+        let (mut generation, mut shown) = (None, Vec::with_capacity(ids.len()));
+        for (ids, keys) in ids.chunks(TOGETHER).zip(keys.chunks(TOGETHER)) {
+            let before = self.publisher.versions_of(keys).await?;
+            if *generation.get_or_insert(before.0) != before.0 {
+                // Versions of two generations do not go into one answer: the next question is answered.
+                return Ok(None);
+            }
+            let mut operations = Vec::with_capacity(ids.len());
+            for id in ids {
+                operations.push(self.operation(endpoint, id).await?);
+            }
+            let versions = settled(before, self.publisher.versions_of(keys).await?);
+            let objects = versions.into_iter().zip(operations).filter(|(version, _)| !version.locked);
+            shown.extend(objects.map(|(KeyVersion { version, unwritten, .. }, operation)| Shown {
                 version: (!unwritten).then_some(version),
                 operation,
-            })
-            .collect();
-        Ok(Some(Answer::Rows { generation, objects }))
+            }));
+        }
+        let generation = match generation {
+            Some(generation) => generation,
+            None => self.publisher.versions_of(&[]).await?.0,
+        };
+        Ok(Some(Answer::Rows { generation, objects: shown }))
     }
 
     async fn operation(&self, endpoint: &Endpoint, id: &str) -> Result<Operation, SyncError> {

@@ -4,7 +4,7 @@
 //! * [`Question`], [`Answer`]: what both sides tell each other; `asking`, `answering`: the two sides
 //! * `checksum`: by which equal rows are passed over (pure)
 //! * `verdict`: whether a row differs, or a write is on its way (pure)
-//! * [`Verification`]: one comparison
+//! * [`Verification`]: one comparison; `settling`: rows in doubt are looked at until there is none
 
 mod answering;
 mod asking;
@@ -12,6 +12,7 @@ mod checksum;
 mod error;
 mod rows;
 mod run;
+mod settling;
 mod talk;
 mod verdict;
 

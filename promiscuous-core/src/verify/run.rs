@@ -1,18 +1,18 @@
 //! A comparison of an app's rows with those of its publishers, model by model.
 //!
 //! First the publisher's rows, by their checksums; then, of this app's rows, whether the publisher has them. What is not explained by that is looked at
-//! row by row, as often as it takes (`verdict`).
+//! row by row, as often as it takes (`settling`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::SubscribedRows;
 use super::asking::Link;
 use super::checksum::checksum;
 use super::error::VerifyError;
-use super::talk::{Answer, Published, Question, Shown};
-use super::verdict::{Candidate, Kind, Look, Verdict};
-use super::{Comparison, SubscribedRows};
+use super::talk::{Answer, Published, Question};
+use super::verdict::{Candidate, Kind};
 use crate::bootstrap::{Follower, Step};
 use crate::broker::Broker;
 use crate::database::Database;
@@ -26,14 +26,8 @@ use crate::version_store::NOTHING;
 /// Rows that one question is about.
 const CHUNK: usize = 1_000;
 
-/// Rows of one question for all there is of them.
-const ROWS: usize = 100;
-
 /// Rows in doubt, before they are looked at.
 const DOUBTS: usize = 1_000;
-
-/// The first pause before rows are looked at again, and the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// How rows are compared.
 #[derive(Debug, Clone)]
@@ -115,19 +109,19 @@ pub struct Verification {
     app: String,
     subscriptions: Subscriptions,
     database: Arc<dyn Database>,
-    rows: Arc<dyn SubscribedRows>,
-    link: Link,
-    settings: VerifySettings,
+    pub(super) rows: Arc<dyn SubscribedRows>,
+    pub(super) link: Link,
+    pub(super) settings: VerifySettings,
 }
 
 /// A model of a publisher, and what subscribes to it.
-struct Pair {
+pub(super) struct Pair {
     /// The publisher.
-    app: String,
+    pub(super) app: String,
     /// Its model.
-    published: Published,
+    pub(super) published: Published,
     /// The subscribed model, by its position.
-    position: usize,
+    pub(super) position: usize,
 }
 
 impl Verification {
@@ -293,88 +287,8 @@ impl Verification {
         Ok(ids)
     }
 
-    /// Looks at rows one by one until nothing is in doubt.
-    async fn settle(
-        &mut self,
-        pair: &Pair,
-        mut doubts: Vec<Candidate>,
-        tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), VerifyError> {
-        let mut pause = PAUSES[0];
-        while !doubts.is_empty() {
-            let (mut again, mut lacking) = (Vec::new(), Vec::new());
-            while !doubts.is_empty() {
-                let some: Vec<Candidate> = doubts.drain(..doubts.len().min(ROWS)).collect();
-                for (candidate, verdict) in self.look_at(pair, some).await? {
-                    let (endpoint, id) = (pair.published.endpoint.clone(), candidate.id.clone());
-                    match verdict {
-                        Verdict::Same => {}
-                        Verdict::Again => again.push(candidate),
-                        Verdict::Busy => tell(Event::Busy { endpoint, id }),
-                        Verdict::Wrong { kind, late } => {
-                            if kind != Kind::Extra {
-                                lacking.push(id.clone());
-                            }
-                            tell(Event::Found(Difference { endpoint, id, kind, late }));
-                        }
-                    }
-                }
-            }
-            if self.settings.repair && !lacking.is_empty() {
-                let endpoint = pair.published.endpoint.clone();
-                self.link.ask(&pair.app, Question::Send { endpoint, ids: lacking }).await?;
-            }
-            doubts = again;
-            if !doubts.is_empty() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSES[1]);
-            }
-        }
-        Ok(())
-    }
-
-    async fn look_at(
-        &mut self,
-        pair: &Pair,
-        candidates: Vec<Candidate>,
-    ) -> Result<Vec<(Candidate, Verdict)>, VerifyError> {
-        let endpoint = &pair.published.endpoint;
-        let ids = candidates.iter().map(|candidate| candidate.id.clone()).collect();
-        let question = Question::Rows { endpoint: endpoint.clone(), ids };
-        let Answer::Rows { generation, objects } = self.link.ask(&pair.app, question).await? else {
-            return Err(misunderstood(&pair.app));
-        };
-        let shown: HashMap<String, Shown> =
-            objects.into_iter().map(|shown| (shown.operation.id.clone(), shown)).collect();
-        let before = self.versions_of(endpoint, shown.keys()).await?;
-        let mut comparisons: HashMap<&str, Comparison> = HashMap::new();
-        for (id, Shown { operation, .. }) in &shown {
-            comparisons.insert(id, self.rows.compare(pair.position, operation).await?);
-        }
-        let after = self.versions_of(endpoint, shown.keys()).await?;
-        let (now, patience) = (Instant::now(), self.settings.patience);
-        let decided = candidates.into_iter().map(|mut candidate| {
-            let id = candidate.id.as_str();
-            let verdict = match (shown.get(id), comparisons.remove(id)) {
-                (Some(Shown { version, operation }), Some(comparison)) => {
-                    let look = Look {
-                        theirs: version.map(|version| Version::new(generation, version)),
-                        is_there: operation.attributes.is_some(),
-                        before: before.get(id).copied().unwrap_or(NOTHING),
-                        after: after.get(id).copied().unwrap_or(NOTHING),
-                        comparison,
-                    };
-                    candidate.decide(look, now, patience)
-                }
-                _ => candidate.unseen(now, patience),
-            };
-            (candidate, verdict)
-        });
-        Ok(decided.collect())
-    }
-
     /// The versions of this app's objects, by their ids.
-    async fn versions_of(
+    pub(super) async fn versions_of(
         &self,
         endpoint: &Endpoint,
         ids: impl Iterator<Item = &String>,
@@ -446,7 +360,7 @@ fn gone(endpoint: &Endpoint, types: Vec<String>, id: &str) -> Operation {
     Operation { operation: OperationKind::Sync, endpoint, types, id, attributes: None }
 }
 
-fn misunderstood(app: &str) -> VerifyError {
+pub(super) fn misunderstood(app: &str) -> VerifyError {
     let reason = "it answers something else than it was asked, as another version of Promiscuous may do";
     VerifyError::Failed { app: app.to_owned(), reason: reason.to_owned() }
 }

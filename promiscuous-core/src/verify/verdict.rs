@@ -2,15 +2,17 @@
 //!
 //! A row that differs is a row whose last write may be on its way. Only time tells: **it is different for good when it differs while both sides have the same version
 //! of it**, because versions and rows change together, on either side. Where the subscriber has an older version, it is given time to get the
-//! publisher's; where it has got that and there is a newer one, it is given time for that one.
+//! publisher's; where it has got that and there is a newer one, it is given time for that one. The publisher's row is held until then, so that there is one
+//! moment at which both can be compared.
 
 use std::time::{Duration, Instant};
 
 use super::Comparison;
 use crate::dependency::Version;
+use crate::operation::Operation;
 
 /// A row that has something to be explained.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Candidate {
     /// Whose.
     pub(super) id: String,
@@ -18,6 +20,19 @@ pub(super) struct Candidate {
     pub(super) first: Instant,
     /// The publisher's version that the subscriber is to reach, and since when.
     awaited: Option<(Option<Version>, Instant)>,
+    /// The publisher's row, to be compared once the subscriber has come to this version of it.
+    held: Option<(Version, Operation)>,
+}
+
+/// How far the subscriber is on its way to a version that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Not there yet.
+    Behind,
+    /// It is there.
+    Reached,
+    /// It has passed it, or takes longer than it may: the publisher is to be asked again.
+    Gone,
 }
 
 /// What one look at a candidate found.
@@ -66,7 +81,37 @@ const BUSY: u32 = 10;
 impl Candidate {
     /// One that is looked at from now on.
     pub(super) fn new(id: String, now: Instant) -> Self {
-        Self { id, first: now, awaited: None }
+        Self { id, first: now, awaited: None, held: None }
+    }
+
+    /// Keeps what the publisher showed at a version.
+    pub(super) fn hold(&mut self, version: Version, operation: Operation) {
+        self.held = Some((version, operation));
+    }
+
+    /// What the publisher showed.
+    pub(super) fn held(&self) -> Option<&Operation> {
+        self.held.as_ref().map(|(_, operation)| operation)
+    }
+
+    /// Whether a version is waited for.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Forgets it.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// How far the subscriber is, which has this version now.
+    pub(super) fn standing(&self, ours: Version, now: Instant, patience: Duration) -> Standing {
+        let is_overdue = self.awaited.is_some_and(|(_, since)| now.duration_since(since) >= patience);
+        match &self.held {
+            Some((version, _)) if ours == *version => Standing::Reached,
+            Some((version, _)) if ours < *version && !is_overdue => Standing::Behind,
+            _ => Standing::Gone,
+        }
     }
 
     /// Nobody could look at it: the publisher says nothing of what it is writing.
@@ -160,6 +205,30 @@ mod tests {
         let verdicts = decided(looks);
         assert!(verdicts[..17].iter().all(|verdict| *verdict == Verdict::Again), "{verdicts:?}");
         assert_eq!(verdicts[29], Verdict::Busy);
+    }
+
+    #[test]
+    fn what_the_publisher_showed_is_held_until_the_subscriber_comes_to_it_or_takes_too_long() {
+        let begun = Instant::now();
+        let mut candidate = Candidate::new("5".into(), begun);
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(candidate.decide(look(7, [4, 4], different()), begun, PATIENCE), Verdict::Again);
+        let endpoint = crate::key::Endpoint::parse("shop/user").unwrap();
+        let operation = Operation {
+            operation: crate::operation::OperationKind::Sync,
+            endpoint,
+            types: Vec::new(),
+            id: "5".into(),
+            attributes: None,
+        };
+        candidate.hold(version(7), operation);
+        let standing = |ours, seconds| candidate.standing(version(ours), at(seconds), PATIENCE);
+        assert_eq!(standing(6, 9), Standing::Behind);
+        assert_eq!(standing(7, 60), Standing::Reached);
+        assert_eq!(standing(8, 9), Standing::Gone);
+        assert_eq!(standing(6, 10), Standing::Gone);
+        // Who is asked then says that it is late.
+        assert_eq!(candidate.decide(look(9, [6, 6], different()), at(10), PATIENCE), wrong(true));
     }
 
     #[test]
