@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    Acknowledger, Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Delivery, Publication, Queue,
-    QueueDepth,
+    Acknowledger, Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Delivery, Prefetch, Publication,
+    Queue, QueueDepth,
 };
 use crate::clock;
 use crate::key::Endpoint;
@@ -51,6 +51,8 @@ struct State {
     shuffle: Option<u64>,
     /// Whether every message is queued twice.
     duplicate: bool,
+    /// More than so many deliveries are given to nobody, whatever they asked for.
+    narrow: Option<u16>,
     /// Whether the broker is away.
     away: bool,
 }
@@ -141,6 +143,12 @@ impl MemoryBroker {
         self.state().duplicate = twice;
     }
 
+    /// Gives consumers fewer deliveries at a time than they ask for, as RabbitMQ is asked to do where messages are large; or as many again.
+    pub fn narrow(&self, prefetch: Option<u16>) {
+        self.state().narrow = prefetch;
+        self.shared.changed.notify_waiters();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,7 +209,8 @@ impl State {
     /// The next message for a consumer, if there is one and its prefetch admits it.
     fn take(&mut self, consumer: u64) -> Option<(u64, Queued)> {
         let holding = self.consumers.get(&consumer)?;
-        let room = holding.prefetch.saturating_sub(holding.unacked.len());
+        let prefetch = self.narrow.map_or(holding.prefetch, |most| holding.prefetch.min(usize::from(most)));
+        let room = prefetch.saturating_sub(holding.unacked.len());
         if room == 0 || holding.stopped {
             return None;
         }
@@ -305,7 +314,12 @@ impl Broker for MemoryBroker {
         dead_letters::open(self, queue)
     }
 
-    async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+    /// Bodies are in this process already: only their number counts.
+    async fn consume_within(
+        &self,
+        queue: &Queue,
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         let mut state = self.state();
         state.check_reachable()?;
         let name = queue.name();
@@ -314,10 +328,12 @@ impl Broker for MemoryBroker {
         }
         let id = state.next_count();
         // As AMQP has it, 0 is no limit.
-        let prefetch = if prefetch == 0 { usize::MAX } else { usize::from(prefetch) };
+        let messages = prefetch.messages;
+        let prefetch = if messages == 0 { usize::MAX } else { usize::from(messages) };
         let holding = Holding { queue: name, prefetch, unacked: BTreeMap::new(), stopped: false };
         state.consumers.insert(id, holding);
         Ok(Box::new(MemoryConsumer {
+            prefetch: messages,
             acknowledger: Arc::new(MemoryAcknowledger { broker: self.clone(), consumer: id }),
         }))
     }
@@ -341,6 +357,8 @@ impl Broker for MemoryBroker {
 }
 
 struct MemoryConsumer {
+    /// As it was asked for.
+    prefetch: u16,
     acknowledger: Arc<MemoryAcknowledger>,
 }
 
@@ -375,6 +393,11 @@ impl Consumer for MemoryConsumer {
             }
             changed.await;
         }
+    }
+
+    fn prefetch(&self) -> u16 {
+        let narrow = self.acknowledger.broker.state().narrow;
+        narrow.map_or(self.prefetch, |most| self.prefetch.min(most))
     }
 
     async fn stop(&mut self) {

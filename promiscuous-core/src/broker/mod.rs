@@ -190,8 +190,20 @@ pub trait Acknowledger: Send + Sync {
 pub trait Consumer: Send {
     /// The next delivery. Cancellation-safe: a dropped call loses none.
     async fn next(&mut self) -> Result<Delivery, BrokerError>;
+    /// How many unacknowledged deliveries there may be now, at the most.
+    fn prefetch(&self) -> u16;
     /// Stops new deliveries; those already received stay acknowledgeable.
     async fn stop(&mut self);
+}
+
+/// How much a consumer is given before it acknowledges any of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefetch {
+    /// Messages, at the most.
+    pub messages: u16,
+    /// Bytes of their bodies that are aimed at. A broker that counts messages only (AMQP) gives fewer of them where they are large, but 64 in any case; it learns
+    /// their size from those that come, so that sizes which change all of a sudden go beyond.
+    pub bytes: usize,
 }
 
 /// A message broker.
@@ -221,7 +233,16 @@ pub trait Broker: Send + Sync + 'static {
     async fn open_dead_letters(&self, queue: &Queue) -> Result<Box<dyn DeadLetters>, BrokerError>;
 
     /// Consumes from a declared queue with at most `prefetch` unacknowledged deliveries.
-    async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+    async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+        self.consume_within(queue, Prefetch { messages: prefetch, bytes: usize::MAX }).await
+    }
+
+    /// The same; where messages are large, with fewer.
+    async fn consume_within(
+        &self,
+        queue: &Queue,
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError>;
 
     /// How much is in a queue; none when it was never declared.
     async fn depth(&self, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError>;

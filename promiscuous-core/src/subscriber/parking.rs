@@ -144,10 +144,11 @@ pub(super) enum Event {
 }
 
 impl Worker {
-    /// Since when nothing can go on in memory, and no more comes from the broker.
-    pub(super) fn look_whether_stuck(&mut self) {
+    /// Since when nothing can go on in memory, and no more comes from the broker, which gives so many messages at a time.
+    pub(super) fn look_whether_stuck(&mut self, prefetch: Option<u16>) {
+        let prefetch = prefetch.unwrap_or(self.subscriber.settings.prefetch);
         let from_broker = self.held.len() - self.parked.back.len();
-        let no_more = from_broker >= usize::from(self.subscriber.settings.prefetch) || !self.held.has_room();
+        let no_more = from_broker >= usize::from(prefetch) || !self.held.has_room();
         let is_full = no_more && self.scheduler.blocked_len() > self.parked.back.len();
         let goes_on = !self.batches.is_empty()
             || !self.loads.is_empty()

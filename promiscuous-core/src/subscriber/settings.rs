@@ -17,11 +17,12 @@ pub struct SubscriberSettings {
     pub app: String,
     /// Transactions that are applied at the same time, each on a database connection of its own: 8.
     pub workers: usize,
-    /// Unacknowledged messages at the most: 1,000. When all of them wait for causes further back in the queue, they are parked in the
+    /// Unacknowledged messages at the most: 1,000; of large ones fewer. When all of them wait for causes further back in the queue, they are parked in the
     /// database.
     pub prefetch: u16,
     /// Bytes of messages that are decoded and not applied yet, at the most, but for one message that may go beyond: 4 MiB. Decoded, they take five to ten times as
-    /// much. What the broker has given out besides waits as it came, and is no more than `prefetch` messages.
+    /// much. What the broker has given out besides waits as it came: four times as many bytes, as far as their number can be chosen so (see
+    /// [`Prefetch`](crate::broker::Prefetch)), and no more than `prefetch` messages.
     pub window_bytes: usize,
     /// How much order subscriptions ask for that do not say so themselves. `None` goes over what any of them says.
     pub consistency: Consistency,

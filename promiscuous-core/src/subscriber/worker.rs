@@ -16,7 +16,7 @@ use super::parking::ParkingState;
 use super::pulse::Longest;
 use super::scheduler::{Arrival, Policy, Scheduler, Sequence, Source};
 use super::settings::Status;
-use crate::broker::{BrokerError, Consumer, Delivery, Queue};
+use crate::broker::{BrokerError, Consumer, Delivery, Prefetch, Queue};
 use crate::clock;
 use crate::consistency::Consistency;
 use crate::dependency::Version;
@@ -33,6 +33,9 @@ const DELIVERIES: usize = 256;
 
 /// Loads under way at the same time; further keys gather for the next one.
 const LOADS: usize = 2;
+
+/// The broker's bodies in memory, as they came, are aimed to be so many times what is decoded of them.
+const WINDOWS: usize = 4;
 
 /// A batch that is being applied.
 pub(super) struct InFlight {
@@ -103,7 +106,7 @@ impl Worker {
             self.start_loads();
             self.start_batches();
             self.start_looking();
-            self.look_whether_stuck();
+            self.look_whether_stuck(consumer.as_deref().map(Consumer::prefetch));
             let parks_at = self.parks_at();
             self.tell(consumer.is_some());
             let next_retry = self.retries.first().map(|(at, _)| *at);
@@ -181,8 +184,10 @@ impl Worker {
     async fn consume(&self) -> Result<Box<dyn Consumer>, Error> {
         // Declared again each time: the broker may have come back empty.
         self.subscriber.binder().declare(&self.queue).await?;
-        let prefetch = self.subscriber.settings.prefetch;
-        Ok(self.subscriber.broker.consume(&self.queue, prefetch).await?)
+        let settings = &self.subscriber.settings;
+        let bytes = settings.window_bytes.saturating_mul(WINDOWS);
+        let prefetch = Prefetch { messages: settings.prefetch, bytes };
+        Ok(self.subscriber.broker.consume_within(&self.queue, prefetch).await?)
     }
 
     /// Takes what has arrived already, without waiting.

@@ -123,25 +123,29 @@ pub trait AsyncPromiscuousSync: Publish {
 impl<M: Publish> AsyncPromiscuousSync for M {}
 
 impl SyncRun {
-    /// As [`run`](Self::run), for whoever can wait: `told` is called where this future runs. When that is dropped, it stops.
+    /// As [`run`](Self::run), for whoever can wait: `told` is called where this future runs, with the newest progress, and not with what is older by
+    /// then. When the future is dropped, it stops.
     ///
     /// # Errors
     /// [`SyncError`], but for servers that are away.
     pub async fn run_async(self, mut told: impl FnMut(Progress) + Send) -> Result<u64, SyncError> {
         let (mut run, bridge) = self.into_parts();
-        let (progresses, mut progress) = tokio::sync::mpsc::unbounded_channel();
+        // Whoever hears slowly hears the newest, and nothing piles up.
+        let (progresses, mut progress) = tokio::sync::watch::channel(None);
         let work = async move {
             let mut tell = |progress| {
-                // Whoever hears it waits for this to end.
-                let _ = progresses.send(progress);
+                progresses.send_replace(Some(progress));
             };
             run.run(&mut tell).await
         };
         let mut sent = 0;
         let hear = async {
-            while let Some(progress) = progress.recv().await {
-                sent = progress.sent;
-                told(progress);
+            while progress.changed().await.is_ok() {
+                let newest: Option<Progress> = *progress.borrow_and_update();
+                if let Some(progress) = newest {
+                    sent = progress.sent;
+                    told(progress);
+                }
             }
         };
         let (done, ()) = tokio::join!(on(&bridge, work), hear);

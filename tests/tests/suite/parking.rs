@@ -63,10 +63,19 @@ async fn in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied(kind: K
     a_chain_comes_backwards(holding(kind, |settings| settings.window_bytes = 1)).await;
 }
 
+async fn where_the_broker_gives_fewer_than_the_prefetch_a_chain_that_comes_backwards_is_applied(kind: Kind) {
+    let replica = holding(kind, |_| {}).start().await;
+    replica.broker.narrow(Some(3));
+    a_chain_comes_backwards_to(replica).await;
+}
+
 async fn a_chain_comes_backwards(pair: Pair) {
+    a_chain_comes_backwards_to(pair.start().await).await;
+}
+
+async fn a_chain_comes_backwards_to(mut replica: Replica) {
     // given
     const LENGTH: u64 = 40;
-    let mut replica = pair.start().await;
     // when
     publish(&replica, (0..LENGTH).rev().map(|number| deposit(1, number, 1 << number)).collect()).await;
     // then
@@ -230,6 +239,7 @@ macro_rules! on_each {
 on_each! {
     with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied
     in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied
+    where_the_broker_gives_fewer_than_the_prefetch_a_chain_that_comes_backwards_is_applied
     what_waits_and_what_fails_leaves_room_for_others_in_a_small_window
     what_waits_for_a_late_cause_is_not_in_memory
     a_total_order_that_is_parked_comes_back_many_at_a_time

@@ -1,6 +1,7 @@
 //! Deliveries, and what became of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -12,66 +13,150 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer as Stream};
 
+use super::prefetch::Window;
 use super::{RabbitMq, broker_error, short};
-use crate::broker::{Acknowledger, BrokerError, Consumer, Delivery, Queue};
+use crate::broker::{Acknowledger, BrokerError, Consumer, Delivery, Prefetch, Queue};
 
 /// Consumes on a channel of its own.
 pub(super) async fn consume(
     broker: &RabbitMq,
     queue: &Queue,
-    prefetch: u16,
+    prefetch: Prefetch,
 ) -> Result<Box<dyn Consumer>, BrokerError> {
     let at = broker.at();
-    let failed = |error: lapin::Error| broker_error(at, &error);
     let channel = broker.link().channel().await?;
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
-    let stream = channel.basic_consume(
-        short(at, queue.name())?,
-        ShortString::default(),
-        BasicConsumeOptions::default(),
-        FieldTable::default(),
-    );
-    let stream = stream.await.map_err(failed)?;
+    let (window, queue) = (Window::new(prefetch), short(at, queue.name())?);
+    let stream = begin(&channel, queue.clone(), window.now()).await;
+    let stream = stream.map_err(|error| broker_error(at, &error))?;
     let acknowledger = RabbitAcknowledger { channel: channel.clone(), unsettled: Mutex::default() };
-    Ok(Box::new(RabbitConsumer { at: at.to_owned(), channel, stream, acknowledger: Arc::new(acknowledger) }))
+    Ok(Box::new(RabbitConsumer {
+        at: at.to_owned(),
+        queue,
+        channel,
+        window,
+        streams: VecDeque::from([stream]),
+        change: None,
+        acknowledger: Arc::new(acknowledger),
+    }))
+}
+
+/// A prefetch is that of the consumers that begin after it was set.
+async fn begin(channel: &Channel, queue: ShortString, prefetch: u16) -> lapin::Result<Stream> {
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+    channel.basic_consume(queue, tag, options, FieldTable::default()).await
+}
+
+/// Ends a consumer, whose deliveries stay, and begins another one.
+async fn change(
+    channel: Channel,
+    tag: ShortString,
+    queue: ShortString,
+    prefetch: u16,
+) -> lapin::Result<Stream> {
+    channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+    begin(&channel, queue, prefetch).await
 }
 
 struct RabbitConsumer {
     /// Host and port, for errors.
     at: String,
+    /// Its name.
+    queue: ShortString,
     /// Closed when the consumer is dropped, which returns what is unacknowledged to the queue.
     channel: Channel,
-    /// Holds at most `prefetch` deliveries that were not asked for yet.
-    stream: Stream,
+    /// How many deliveries are asked for.
+    window: Window,
+    /// The last one goes on; those before it have ended, and still hold deliveries of before that. Each holds at most as many as were asked for then.
+    streams: VecDeque<Stream>,
+    /// The next one, while it begins. It is kept here, so that a dropped call goes on with it.
+    change: Option<Pin<Box<dyn Future<Output = lapin::Result<Stream>> + Send>>>,
     acknowledger: Arc<RabbitAcknowledger>,
+}
+
+impl RabbitConsumer {
+    fn lost(&self, reason: impl ToString) -> BrokerError {
+        BrokerError::Connection { at: self.at.clone(), reason: reason.to_string() }
+    }
+
+    fn deliver(&mut self, delivery: lapin::message::Delivery) -> Delivery {
+        // One change at a time: until it is made, `window` says what will be.
+        if self.change.is_none()
+            && let (Some(prefetch), Some(stream)) =
+                (self.window.arrived(delivery.data.len()), self.streams.back())
+        {
+            tracing::debug!(prefetch, "messages have another size: another number of them is asked for");
+            let change = change(self.channel.clone(), stream.tag(), self.queue.clone(), prefetch);
+            self.change = Some(Box::pin(change));
+        }
+        self.acknowledger.unsettled().insert(delivery.delivery_tag);
+        Delivery {
+            body: delivery.data.into(),
+            redelivered: delivery.redelivered,
+            tag: delivery.delivery_tag,
+            acknowledger: self.acknowledger.clone(),
+        }
+    }
+}
+
+/// The next one that begins; never, when none does.
+async fn begun(
+    change: &mut Option<Pin<Box<dyn Future<Output = lapin::Result<Stream>> + Send>>>,
+) -> lapin::Result<Stream> {
+    match change {
+        Some(begins) => {
+            let stream = begins.await;
+            *change = None;
+            stream
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The next delivery of the oldest stream; none at its end.
+async fn oldest(streams: &mut VecDeque<Stream>) -> Option<lapin::Result<lapin::message::Delivery>> {
+    match streams.front_mut() {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 #[async_trait]
 impl Consumer for RabbitConsumer {
     async fn next(&mut self) -> Result<Delivery, BrokerError> {
-        match self.stream.next().await {
-            Some(Ok(delivery)) => {
-                self.acknowledger.unsettled().insert(delivery.delivery_tag);
-                Ok(Delivery {
-                    body: delivery.data.into(),
-                    redelivered: delivery.redelivered,
-                    tag: delivery.delivery_tag,
-                    acknowledger: self.acknowledger.clone(),
-                })
+        loop {
+            tokio::select! {
+                biased;
+                stream = begun(&mut self.change) => match stream {
+                    Ok(stream) => self.streams.push_back(stream),
+                    Err(error) => return Err(self.lost(error)),
+                },
+                delivery = oldest(&mut self.streams) => match delivery {
+                    Some(Ok(delivery)) => return Ok(self.deliver(delivery)),
+                    // Even a refusal (a consumer timeout, say) is over once one consumes anew.
+                    Some(Err(error)) => return Err(self.lost(error)),
+                    None if self.streams.len() > 1 || self.change.is_some() => drop(self.streams.pop_front()),
+                    None => return Err(self.lost("the broker ended the consumer: its queue may have been deleted")),
+                },
             }
-            // Even a refusal (a consumer timeout, say) is over once one consumes anew.
-            Some(Err(error)) => {
-                Err(BrokerError::Connection { at: self.at.clone(), reason: error.to_string() })
-            }
-            None => Err(BrokerError::Connection {
-                at: self.at.clone(),
-                reason: "the broker ended the consumer: its queue may have been deleted".into(),
-            }),
         }
     }
 
+    fn prefetch(&self) -> u16 {
+        self.window.now()
+    }
+
     async fn stop(&mut self) {
-        let cancelled = self.channel.basic_cancel(self.stream.tag(), BasicCancelOptions::default()).await;
+        if let Some(begins) = self.change.take() {
+            match begins.await {
+                Ok(stream) => self.streams.push_back(stream),
+                Err(error) => {
+                    tracing::debug!(%error, "a consumer did not begin, because its connection was lost")
+                }
+            }
+        }
+        let Some(stream) = self.streams.back() else { return };
+        let cancelled = self.channel.basic_cancel(stream.tag(), BasicCancelOptions::default()).await;
         if let Err(error) = cancelled {
             tracing::debug!(%error, "could not stop a consumer, because its connection was lost");
         }

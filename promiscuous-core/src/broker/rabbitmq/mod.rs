@@ -23,7 +23,9 @@ use lapin::{Channel, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Publication, Queue, QueueDepth};
+use super::{
+    Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Prefetch, Publication, Queue, QueueDepth,
+};
 use crate::key::Endpoint;
 use crate::tls::Authorities;
 use connection::Link;
@@ -35,6 +37,7 @@ mod connection;
 mod consuming;
 mod dead_letters;
 mod facts;
+mod prefetch;
 mod publishing;
 mod topology;
 
@@ -129,7 +132,11 @@ impl Broker for RabbitMq {
         dead_letters::open(self, queue).await
     }
 
-    async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume_within(
+        &self,
+        queue: &Queue,
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         timeout(ANSWER_TIMEOUT, consuming::consume(self, queue, prefetch))
             .await
             .unwrap_or_else(|_| Err(self.link().lost(&"it does not answer in time")))

@@ -9,8 +9,8 @@ use lapin::types::AMQPValue;
 use promiscuous_core::broker::memory::MemoryBroker;
 use promiscuous_core::broker::rabbitmq::RabbitMq;
 use promiscuous_core::broker::{
-    Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Delivery, Publication, Queue, QueueDepth,
-    QueueKind, TakenLetter,
+    Broker, BrokerError, Consumer, DeadLetter, DeadLetters, Delivery, Prefetch, Publication, Queue,
+    QueueDepth, QueueKind, TakenLetter,
 };
 use promiscuous_core::key::Endpoint;
 use uuid::Uuid;
@@ -104,6 +104,7 @@ mod consuming;
 mod dead_letters;
 mod faults_in_memory;
 mod publishing;
+mod rabbitmq_windows;
 mod rabbitmq_wire;
 
 use consuming::*;
