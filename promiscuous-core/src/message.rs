@@ -137,6 +137,16 @@ impl Message {
         foreign.or_else(|| causes.find(|key| key.is_order()))
     }
 
+    /// By what a subscriber knows it again: its id, but for a dummy. **A dummy has the id of the message in whose place it stands**, and both may be sent: where
+    /// the publisher's Redis comes back older than it was, it knows an op as under way whose message was published long ago. What is done with one of them
+    /// must not pass for the other.
+    pub(crate) fn identity(&self) -> Uuid {
+        match self.operations.is_empty() && self.bootstrap.is_none() {
+            true => Uuid::from_u128(!self.id.as_u128()),
+            false => self.id,
+        }
+    }
+
     /// Whether it brings objects as they are, sent again: then it waits for nothing, and whoever has read the versions that it brings is unknown.
     pub fn is_sync(&self) -> bool {
         self.operations.iter().any(|operation| operation.operation == OperationKind::Sync)
@@ -232,6 +242,15 @@ mod tests {
         let mut message = Message::decode(EXAMPLE.as_bytes()).unwrap();
         message.operations.clear();
         assert_eq!(message.endpoints(), [Endpoint::parse("crowdtap/post").unwrap()]);
+    }
+
+    #[test]
+    fn a_dummy_is_known_apart_from_the_message_with_its_id() {
+        let message = Message::decode(EXAMPLE.as_bytes()).unwrap();
+        let dummy = Message { operations: Vec::new(), ..message.clone() };
+        assert_eq!((message.id, message.id), (dummy.id, message.identity()));
+        assert_ne!(dummy.identity(), message.identity());
+        assert_eq!(dummy.identity(), dummy.clone().identity());
     }
 
     #[test]

@@ -25,7 +25,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// A message to park.
 #[derive(Debug, Clone)]
 pub(super) struct Parking {
-    /// Its id.
+    /// Its identity: see `Message::identity`.
     pub(super) id: Uuid,
     /// When it came first, in milliseconds since 1970: what it is worth to wait is counted from there.
     pub(super) arrived_at: u64,

@@ -186,7 +186,8 @@ impl Worker {
             if is_urgent || held.since.elapsed() >= PARKED_AFTER {
                 let waited = clock::duration_millis(held.arrived.elapsed());
                 let arrived_at = clock::millis().saturating_sub(waited);
-                let (id, waits_for, body) = (message.id, waits_for.clone(), held.delivery.body.clone());
+                let (id, waits_for, body) =
+                    (message.identity(), waits_for.clone(), held.delivery.body.clone());
                 messages.push((sequence, Parking { id, arrived_at, waits_for, version, body }));
             }
         }

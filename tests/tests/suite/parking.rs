@@ -6,7 +6,7 @@ use promiscuous_core::broker::{Broker, Publication};
 use promiscuous_core::consistency::Consistency;
 use promiscuous_core::subscriber::SubscriberSettings;
 use promiscuous_tests::until;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::core_tables::{bank, totals};
@@ -18,6 +18,18 @@ const FIRST: u64 = 4_000_000_000_000_000;
 
 /// A deposit that follows the one before it; the first one has none before it.
 pub fn deposit(id: u64, number: u64, amount: i64) -> Publication {
+    publication(deposit_message(id, number, amount).to_string().as_bytes())
+}
+
+/// The same, and the dummy of its op: its publisher's Redis came back older than it was, and its recoverer took the writer for dead.
+fn deposit_and_dummy(id: u64, number: u64, amount: i64) -> [Publication; 2] {
+    let message = deposit_message(id, number, amount);
+    let mut dummy = message.clone();
+    dummy["operations"] = json!([]);
+    [message, dummy].map(|message| publication(message.to_string().as_bytes()))
+}
+
+fn deposit_message(id: u64, number: u64, amount: i64) -> Value {
     let previous = (number > 0).then(|| FIRST + number - 1);
     let operation = json!({
         "operation": "update", "endpoint": "shop/deposit", "types": ["Deposit"], "id": id.to_string(),
@@ -26,11 +38,10 @@ pub fn deposit(id: u64, number: u64, amount: i64) -> Publication {
     let write = json!({
         "key": format!("shop/deposit/{id}"), "version": FIRST + number, "previous": previous, "readers": {},
     });
-    let message = json!({
+    json!({
         "id": Uuid::now_v7(), "app": "shop", "timestamp": 0, "generation": 1,
         "operations": [operation], "dependencies": { "write": [write], "read": [] },
-    });
-    publication(message.to_string().as_bytes())
+    })
 }
 
 fn holding(kind: Kind, subscribing: fn(&mut SubscriberSettings)) -> Pair {
@@ -83,6 +94,26 @@ async fn a_chain_comes_backwards_to(mut replica: Replica) {
     until_parked(&replica, 0).await;
     let quiet = replica.status.wait_for(|status| status.held == 0);
     tokio::time::timeout(SOON, quiet).await.expect("a message stays held").unwrap();
+}
+
+async fn a_dummy_takes_nothing_away_from_the_message_in_whose_place_it_stands(kind: Kind) {
+    for prefetch in
+        [|_: &mut SubscriberSettings| {}, |settings: &mut SubscriberSettings| settings.prefetch = 1]
+    {
+        // given writes that wait for their causes, in memory or parked, and the dummy of each, after it and before it
+        let replica = holding(kind, prefetch).start().await;
+        let [first, dummy_of_first] = deposit_and_dummy(1, 1, 2);
+        let [second, dummy_of_second] = deposit_and_dummy(2, 1, 2);
+        publish(&replica, vec![first, dummy_of_first, dummy_of_second, second]).await;
+        // when their causes come
+        publish(&replica, vec![deposit(1, 0, 1), deposit(2, 0, 1)]).await;
+        // then
+        until_totals(&replica, &[3, 3]).await;
+        until_parked(&replica, 0).await;
+        // and what follows from them goes on
+        publish(&replica, vec![deposit(1, 2, 4), deposit(2, 2, 4)]).await;
+        until_totals(&replica, &[7, 7]).await;
+    }
 }
 
 /// A deposit to an account of its own, in its place of the app's total order.
@@ -240,6 +271,7 @@ on_each! {
     with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied
     in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied
     where_the_broker_gives_fewer_than_the_prefetch_a_chain_that_comes_backwards_is_applied
+    a_dummy_takes_nothing_away_from_the_message_in_whose_place_it_stands
     what_waits_and_what_fails_leaves_room_for_others_in_a_small_window
     what_waits_for_a_late_cause_is_not_in_memory
     a_total_order_that_is_parked_comes_back_many_at_a_time

@@ -102,6 +102,7 @@ pub enum Arrival {
 pub struct Scheduler {
     policy: Arc<Policy>,
     entries: HashMap<Sequence, Entry>,
+    /// By `Message::identity`.
     by_id: HashMap<Uuid, Sequence>,
     keys: Keys,
     /// Blocked messages by the key they wait for, and the version that it must reach: of a long chain only the next one is looked at.
@@ -150,7 +151,7 @@ impl Scheduler {
 
     /// A message was delivered.
     pub fn arrive(&mut self, message: Arc<Message>) -> Arrival {
-        if let Some(&sequence) = self.by_id.get(&message.id) {
+        if let Some(&sequence) = self.by_id.get(&message.identity()) {
             return Arrival::Again(sequence);
         }
         let sequence = self.next;
@@ -160,7 +161,7 @@ impl Scheduler {
         for key in self.policy.relevant_keys(&message) {
             self.keys.refer(key, depends);
         }
-        self.by_id.insert(message.id, sequence);
+        self.by_id.insert(message.identity(), sequence);
         let ordered = self.policy.is_ordered(&message);
         self.entries.insert(sequence, Entry { message, state: State::Delayed, ordered });
         self.evaluate(sequence);
@@ -328,7 +329,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether this message is here.
+    /// Whether the message of this identity is here.
     pub fn has(&self, id: &Uuid) -> bool {
         self.by_id.contains_key(id)
     }
@@ -416,7 +417,7 @@ impl Scheduler {
     fn remove(&mut self, sequence: Sequence) -> Option<Entry> {
         self.leave_state(sequence);
         let entry = self.entries.remove(&sequence)?;
-        self.by_id.remove(&entry.message.id);
+        self.by_id.remove(&entry.message.identity());
         Some(entry)
     }
 
