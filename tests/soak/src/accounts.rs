@@ -327,7 +327,14 @@ impl History {
             let before = later.filter(|value| *value > cause.1).filter_map(applied);
             let overtakers: Vec<(i64, u64)> =
                 before.filter(|(.., at)| *at < place).map(|(value, latest, _)| (value, latest)).collect();
-            if self.is_excused((kind, id, latest[place]), cause, &overtakers, losses) {
+            let never_was = cause.1 == -1
+                && self.values.get(&cause.0).is_some_and(|values| {
+                    values.iter().all(|value| !position.contains_key(&(cause.0, *value)))
+                });
+            let effect = (kind, id, latest[place]);
+            if self.is_excused(effect, cause, &overtakers, losses)
+                || never_was && self.was_overtaken(effect, cause.0, losses)
+            {
                 account.excused += 1;
             } else {
                 let times = |object: Object, value| self.times.get(&(object, value)).copied();
@@ -369,9 +376,6 @@ impl History {
         let effect = (kind, id);
         let time = |object: Object, value: i64| self.times.get(&(object, value)).copied();
         let Some((began, ended)) = time(effect, 0) else { return false };
-        let between = |from: u64, to: u64, losses: &[u64]| {
-            losses.iter().any(|loss| (from.saturating_sub(NEAR)..=to.saturating_add(NEAR)).contains(loss))
-        };
         let before = time(cause, value).is_some_and(|(from, _)| between(from, ended, &losses.versions));
         let on_their_way = |applied: u64| between(began, applied, &losses.versions);
         let lies_between = |(later, applied): &(i64, u64)| {
@@ -386,6 +390,24 @@ impl History {
         let forgotten = time(cause, value).is_some_and(|(from, _)| between(from, u64::MAX, &losses.caches));
         before || after || forgotten
     }
+
+    /// Whether a row's end may have come before its creation, which a loss lies between: then there was nothing to destroy, and nothing tells of its
+    /// end, for which whoever follows from it looks.
+    fn was_overtaken(
+        &self,
+        (kind, id, applied): (&'static str, i64, u64),
+        cause: Object,
+        losses: &Losses,
+    ) -> bool {
+        let time = |object: Object| self.times.get(&(object, 0)).copied();
+        let (Some((created, _)), Some((_, ended))) = (time(cause), time((kind, id))) else { return false };
+        between(created, ended.max(applied), &losses.versions)
+    }
+}
+
+/// Whether a loss lies between two moments, or so near that it cannot be told.
+fn between(from: u64, to: u64, losses: &[u64]) -> bool {
+    losses.iter().any(|loss| (from.saturating_sub(NEAR)..=to.saturating_add(NEAR)).contains(loss))
 }
 
 fn compare(account: &mut Applied, object: Object, values: &[i64], found: &[i64], losses: &Losses) {

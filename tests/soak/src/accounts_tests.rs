@@ -167,3 +167,22 @@ fn what_is_still_on_its_way_at_a_loss_may_be_overtaken_by_what_is_written_after_
     };
     assert_eq!((with_new(1), with_new(3)), (0, 1));
 }
+
+#[test]
+fn a_row_that_went_before_its_creation_came_has_no_end_that_is_noted() {
+    // given a friendship of long before that was never applied, and a photo that has found no end of it
+    let (mut entries, truth) = day();
+    entries[3].began = 50 * SECOND;
+    entries[3].ended = 51 * SECOND;
+    let mut log = log();
+    log.retain(|line| line.kind != "friendship");
+    log.push(line("violation", 3, 3));
+    let account = |loss: u64| {
+        let losses = Losses { versions: vec![loss * SECOND], caches: Vec::new() };
+        publisher(&entries, &truth).1.subscriber(&ALL, &log, &losses)
+    };
+    // then a loss between its creation and its end excuses that, and one of before does not
+    let applied = account(70);
+    assert_eq!((applied.violations.len(), applied.excused), (0, 1), "{applied:?}");
+    assert_eq!(account(20).violations.len(), 1);
+}
