@@ -202,7 +202,8 @@ pub struct Prefetch {
     /// Messages, at the most.
     pub messages: u16,
     /// Bytes of their bodies that are aimed at. A broker that counts messages only (AMQP) gives fewer of them where they are large, but 64 in any case; it learns
-    /// their size from those that come, so that sizes which change all of a sudden go beyond.
+    /// their size from those that come, so that sizes which change all of a sudden go beyond. Where it changes their number, those that it gave before come on top
+    /// of the new number until they are settled (64 at first).
     pub bytes: usize,
 }
 

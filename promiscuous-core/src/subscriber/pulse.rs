@@ -9,6 +9,7 @@ use super::worker::Worker;
 use crate::clock;
 use crate::health::{Level, Pulse};
 use crate::key::Key;
+use crate::message::Message;
 use crate::notice::{self, Notice};
 
 /// A worker that has not gone round for so long hangs: it does so once a second.
@@ -50,7 +51,9 @@ impl Longest {
         self.parked = oldest.into_iter().next().map(|parked| {
             let waited = Duration::from_millis(clock::millis().saturating_sub(parked.arrived_at));
             let since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
-            Waiting { id: parked.id, waits_for: parked.waits_for.to_string(), since }
+            // The row of a dummy has another one.
+            let id = Message::decode(parked.body.as_bytes()).map_or(parked.id, |message| message.id);
+            Waiting { id, waits_for: parked.waits_for.to_string(), since }
         });
     }
 

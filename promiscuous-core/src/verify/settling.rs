@@ -50,10 +50,8 @@ impl Verification {
                     }
                 }
             }
-            if held.is_empty() && !again.is_empty() {
-                tokio::time::sleep(pause).await;
-            }
-            for (candidate, verdict) in self.watch(pair, &mut held, pause).await? {
+            let until = Instant::now() + pause;
+            for (candidate, verdict) in self.watch(pair, &mut held, until).await? {
                 match verdict {
                     Verdict::Again => again.push(candidate),
                     verdict => looked.push((candidate, verdict)),
@@ -63,6 +61,10 @@ impl Verification {
             doubts = again;
             if doubts.is_empty() && held.is_empty() {
                 return Ok(());
+            }
+            if !doubts.is_empty() {
+                // Also where the watch has ended early: a publisher is not asked without a pause.
+                tokio::time::sleep_until(until.into()).await;
             }
             pause = (pause * 2).min(ASKING[1]);
         }
@@ -142,15 +144,15 @@ impl Verification {
         Ok(decided.collect())
     }
 
-    /// Waits until this app has come to the versions that its publisher showed, for so long. What is left in `held` is still to come; what was passed
+    /// Waits until this app has come to the versions that its publisher showed, until then. What is left in `held` is still to come; what was passed
     /// while nobody looked must be asked for again.
     async fn watch(
         &self,
         pair: &Pair,
         held: &mut Vec<Candidate>,
-        time: Duration,
+        until: Instant,
     ) -> Result<Vec<(Candidate, Verdict)>, VerifyError> {
-        let (until, mut pause) = (Instant::now() + time, WATCHING[0]);
+        let mut pause = WATCHING[0];
         let (mut looked, mut last) = (Vec::new(), HashMap::new());
         while !held.is_empty() && Instant::now() < until {
             let begun = Instant::now();

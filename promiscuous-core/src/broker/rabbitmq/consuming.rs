@@ -1,12 +1,11 @@
 //! Deliveries, and what became of them.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
 };
@@ -70,7 +69,7 @@ struct RabbitConsumer {
     /// The last one goes on; those before it have ended, and still hold deliveries of before that. Each holds at most as many as were asked for then.
     streams: VecDeque<Stream>,
     /// The next one, while it begins. It is kept here, so that a dropped call goes on with it.
-    change: Option<Pin<Box<dyn Future<Output = lapin::Result<Stream>> + Send>>>,
+    change: Option<BoxFuture<'static, lapin::Result<Stream>>>,
     acknowledger: Arc<RabbitAcknowledger>,
 }
 
@@ -100,9 +99,7 @@ impl RabbitConsumer {
 }
 
 /// The next one that begins; never, when none does.
-async fn begun(
-    change: &mut Option<Pin<Box<dyn Future<Output = lapin::Result<Stream>> + Send>>>,
-) -> lapin::Result<Stream> {
+async fn begun(change: &mut Option<BoxFuture<'static, lapin::Result<Stream>>>) -> lapin::Result<Stream> {
     match change {
         Some(begins) => {
             let stream = begins.await;

@@ -111,7 +111,8 @@ impl Blocked {
         let message = Message::decode(waiting.body.as_bytes()).ok();
         let operations = message.iter().flat_map(|message| &message.operations).map(Operation::to_string);
         Self {
-            id: waiting.id,
+            // That of the row is another one for a dummy.
+            id: message.as_ref().map_or(waiting.id, |message| message.id),
             operations: operations.collect(),
             arrived_at: waiting.arrived_at,
             cause: Cause::of(waiting, message.as_ref()),
