@@ -3,6 +3,7 @@
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,29 +24,41 @@ use crate::models::Models;
 ///
 #[cfg_attr(feature = "postgres", doc = "```no_run")]
 #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
-/// fn main() -> std::process::ExitCode {
+/// fn main() -> ! {
 ///     promiscuous_diesel::cli::<diesel::pg::Pg>()
 /// }
 /// ```
 ///
-/// It makes a runtime of its own: in an async `main` it must not be called.
-pub fn cli<DB: PromiscuousBackend>() -> ExitCode {
+/// It makes a runtime of its own: in an async `main` it must not be called. When the command is done it ends the program, without
+/// the exit handlers that others have registered.
+pub fn cli<DB: PromiscuousBackend>() -> ! {
     cli_with(Models::<DB>::of_this_program())
 }
 
 /// The same, for these models.
-pub fn cli_with<DB: PromiscuousBackend>(models: Models<DB>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+pub fn cli_with<DB: PromiscuousBackend>(models: Models<DB>) -> ! {
+    // Never dropped: that would wait for a statement that the database does not answer.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let code = match &runtime {
+        Ok(runtime) => runtime.block_on(run(DieselApp { models })),
         Err(error) => {
             eprintln!("the command could not be started: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     };
-    let code = runtime.block_on(run(DieselApp { models }));
-    // A statement that the database does not answer must not keep the command from ending.
-    runtime.shutdown_background();
-    code
+    end(code)
+}
+
+/// Ends the program at once, whatever its threads do.
+///
+/// No exit handler runs. The clients of PostgreSQL and MariaDB link OpenSSL, whose handler frees what it keeps for every thread that
+/// used it; a thread that ends in the same moment, one of the pool's for example, frees that too, and the program would die of it.
+fn end(code: ExitCode) -> ! {
+    // Whoever reads what the command says may have gone.
+    let _ = std::io::stdout().flush();
+    // There is no other way to ask it.
+    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
+    signal_hook::low_level::exit(number.unwrap_or(1).into())
 }
 
 struct DieselApp<DB: PromiscuousBackend> {

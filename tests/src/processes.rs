@@ -47,6 +47,12 @@ pub struct Builder {
     both: Option<std::io::PipeReader>,
 }
 
+/// Ends this program well, without exit handlers: OpenSSL's, which the databases' clients link, crashes now and then where another
+/// thread ends at the same time.
+pub fn end() -> ! {
+    signal_hook::low_level::exit(0)
+}
+
 impl Process {
     /// Describes a process that runs the program at `path`. It inherits the test's environment.
     #[allow(clippy::new_ret_no_self)]

@@ -13,7 +13,7 @@ use promiscuous_core::config::Config;
 use promiscuous_core::health;
 use promiscuous_tests::conformance::step::{create_counter, destroy_counter, increment, transaction};
 use promiscuous_tests::conformance::{Blueprint, End, Stack, Step};
-use promiscuous_tests::{apps, deaths};
+use promiscuous_tests::{apps, deaths, processes};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -41,6 +41,7 @@ async fn main() {
     println!("idle");
     terminated.recv().await;
     app.shut_down().await;
+    processes::end()
 }
 
 fn step(argument: &str) -> Step {

@@ -3,6 +3,6 @@
 // Links the models, which register themselves.
 use ledger as _;
 
-fn main() -> std::process::ExitCode {
+fn main() -> ! {
     promiscuous_diesel::cli::<diesel::pg::Pg>()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use promiscuous_core::config::Config;
 use promiscuous_soak::writing::{Writer, Writing};
 use promiscuous_tests::conformance::{Blueprint, Stack};
-use promiscuous_tests::{apps, deaths};
+use promiscuous_tests::{apps, deaths, processes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -38,6 +38,7 @@ async fn main() {
     while writers.join_next().await.is_some() {}
     app.shut_down().await;
     println!("ended");
+    processes::end()
 }
 
 fn number(name: &str) -> i64 {
