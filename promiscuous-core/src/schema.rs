@@ -29,7 +29,8 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
     let unnoticed = if dialect == Dialect::Sqlite { " WITHOUT ROWID" } else { "" };
     // MySQL has no CREATE INDEX IF NOT EXISTS.
     let parked_index = if dialect == Dialect::Mysql {
-        ", INDEX promiscuous_parked_waits_for (waits_for), INDEX promiscuous_parked_arrived_at (arrived_at)"
+        ", INDEX promiscuous_parked_waits_for (waits_for), INDEX promiscuous_parked_arrived_at (arrived_at), \
+         INDEX promiscuous_parked_retry_at (retry_at)"
     } else {
         ""
     };
@@ -69,6 +70,8 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
              endpoint VARCHAR(500){ascii} NOT NULL, \
              generation BIGINT NOT NULL, \
              version BIGINT NOT NULL, \
+             attempts BIGINT NOT NULL DEFAULT 0, \
+             retry_at BIGINT NOT NULL DEFAULT 0, \
              message {long_text} NOT NULL{parked_index}){engine}"
         ),
         format!(
@@ -86,6 +89,10 @@ pub fn create_tables(dialect: Dialect) -> Vec<String> {
         );
         statements.push(
             "CREATE INDEX IF NOT EXISTS promiscuous_parked_arrived_at ON promiscuous_parked (arrived_at)"
+                .to_owned(),
+        );
+        statements.push(
+            "CREATE INDEX IF NOT EXISTS promiscuous_parked_retry_at ON promiscuous_parked (retry_at) WHERE retry_at > 0"
                 .to_owned(),
         );
     }

@@ -30,9 +30,9 @@ impl Held {
     }
 
     /// A message that was parked, and that arrived first then. The broker has forgotten it: it takes nothing of the window, or what it
-    /// waits for might not fit in.
-    pub(super) fn back(delivery: Delivery, arrived: Instant) -> Self {
-        Self { arrived, weight: 0, ..Self::new(delivery) }
+    /// waits for might not fit in. It has failed so often before.
+    pub(super) fn back(delivery: Delivery, arrived: Instant, failures: u32) -> Self {
+        Self { arrived, failures, weight: 0, ..Self::new(delivery) }
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn neither_what_fails_nor_what_was_parked_takes_room() {
         let mut held = InMemory::new(100);
-        held.insert(1, Held::back(delivery(500), Instant::now()));
+        held.insert(1, Held::back(delivery(500), Instant::now(), 0));
         held.insert(2, Held::new(delivery(500)));
         assert_eq!((held.fails(2), held.fails(2), held.fails(3)), (Some(1), Some(2), None));
         assert!(held.has_room());

@@ -9,7 +9,7 @@
 //! * `batch`: loads what is known of keys, and applies a batch to its end
 //! * `applier`: many messages in one database transaction
 //! * `versions`: `promiscuous_versions`, the truth about what was applied
-//! * `parking`: blocked messages leave memory, and come back
+//! * `parking`: messages that wait leave memory, and come back
 //! * `parked`: `promiscuous_parked`, where they are meanwhile
 //! * `dying`: what cannot be applied goes to the dead letters
 //! * `pulse`: what it says of itself

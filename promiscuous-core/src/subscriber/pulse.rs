@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::parked;
+use super::parked::{self, Until};
 use super::worker::Worker;
 use crate::clock;
 use crate::health::{Level, Pulse};
@@ -46,14 +46,15 @@ impl Longest {
         }
     }
 
-    /// What was parked longest ago.
-    pub(super) fn parked(&mut self, oldest: Vec<parked::Waiting>) {
-        self.parked = oldest.into_iter().next().map(|parked| {
+    /// What has waited longest of those that are parked.
+    pub(super) fn parked(&mut self, longest: Option<parked::Waiting>) {
+        self.parked = longest.and_then(|parked| {
+            let Until::Cause(key, _) = &parked.until else { return None };
             let waited = Duration::from_millis(clock::millis().saturating_sub(parked.arrived_at));
             let since = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
             // The row of a dummy has another one.
             let id = Message::decode(parked.body.as_bytes()).map_or(parked.id, |message| message.id);
-            Waiting { id, waits_for: parked.waits_for.to_string(), since }
+            Some(Waiting { id, waits_for: key.to_string(), since })
         });
     }
 
@@ -84,8 +85,8 @@ impl Worker {
             let says =
                 format!("a message has waited for {waits_for} for {waited} s: see `promiscuous blocked`");
             pulse.fails(Level::NotReady, says);
-        } else if !self.retries.is_empty() {
-            let count = self.retries.len();
+        } else if self.subscriber.status.borrow().failing > 0 {
+            let count = self.subscriber.status.borrow().failing;
             pulse.fails(Level::Degraded, format!("{count} messages failed and are tried again: see the log"));
         } else {
             pulse.works();

@@ -134,7 +134,7 @@ pub struct Status {
     pub held: usize,
     /// Those among them that wait for a cause.
     pub blocked: usize,
-    /// Those among them that failed and wait for their next attempt.
+    /// Messages that failed and wait for their next attempt: among those, or parked. Of very many, not all are counted.
     pub failing: usize,
     /// Messages applied since the start.
     pub applied: u64,

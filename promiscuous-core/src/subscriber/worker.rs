@@ -61,7 +61,7 @@ pub(super) struct Worker {
     pub(super) looks: u64,
     /// On their way to the dead letters.
     pub(super) dying: JoinSet<Option<Sequence>>,
-    /// Blocked messages that are not in memory, and those of them that are back.
+    /// Messages that wait and are not in memory, and those of them that are back.
     pub(super) parked: ParkingState,
     /// What has waited longest for its cause.
     pub(super) longest: Longest,
@@ -107,7 +107,7 @@ impl Worker {
             self.start_batches();
             self.start_looking();
             self.look_whether_stuck(consumer.as_deref().map(Consumer::prefetch));
-            let parks_at = self.parks_at();
+            let (parks_at, looks_at) = (self.parks_at(), self.looks_at());
             self.tell(consumer.is_some());
             let next_retry = self.retries.first().map(|(at, _)| *at);
             tokio::select! {
@@ -131,6 +131,8 @@ impl Worker {
                 event = self.parked.next() => self.parking_event(event).await,
                 Some(Ok(states)) = self.states.join_next(), if !self.states.is_empty() => self.states_read(states),
                 () = sleep_until(parks_at), if parks_at.is_some() => self.start_parking(),
+                // Then it looks: see above.
+                () = sleep_until(looks_at), if looks_at.is_some() => {}
                 announced = announcements.recv() => match announced {
                     Ok(Announcement::Advanced(keys)) => {
                         self.scheduler.changed(&keys);
@@ -276,10 +278,14 @@ impl Worker {
             self.start_reading_states();
         }
         self.scheduler.applied(&outcome.applied);
+        let has_place_of_others = outcome.failed.iter().any(|(sequence, _)| self.parked.is_back(*sequence));
         for (sequence, error) in outcome.failed {
             self.message_failed(sequence, &error).await;
         }
         self.scheduler.returned(&outcome.returned);
+        if has_place_of_others {
+            self.start_parking();
+        }
     }
 
     async fn message_failed(&mut self, sequence: Sequence, error: &str) {
@@ -378,7 +384,9 @@ impl Worker {
     }
 
     fn tell(&self, consuming: bool) {
-        let (held, failing) = (self.held.len(), self.retries.len());
+        let held = self.held.len();
+        let parked = usize::try_from(self.parked.failing()).unwrap_or(usize::MAX);
+        let failing = self.retries.len().saturating_add(parked);
         let blocked = self.scheduler.blocked_len();
         ::metrics::gauge!(metrics::BLOCKED).set(blocked as f64);
         self.subscriber.status.send_if_modified(|status| {

@@ -11,6 +11,7 @@ mod consumer_timeout;
 mod core_tables;
 mod dead_letters;
 mod doctor;
+mod failing;
 mod harness;
 mod health;
 mod limits;

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use crate::dependency::Version;
 use crate::key::Key;
 use crate::message::Message;
-use crate::subscriber::parked::Waiting;
 
 /// What a blocked message waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -24,17 +23,16 @@ pub(super) struct Cause {
 
 impl Cause {
     /// What a parked message waits for; the message itself knows which version others have read.
-    pub(super) fn of(waiting: &Waiting, message: Option<&Message>) -> Self {
-        let waits_for = waiting.waits_for.clone();
-        if waiting.version.version > 0 {
-            return Self { waits_for, version: waiting.version, readers: false };
+    pub(super) fn of(waits_for: Key, version: Version, message: Option<&Message>) -> Self {
+        if version.version > 0 {
+            return Self { waits_for, version, readers: false };
         }
-        let write = message.and_then(|message| {
+        let read = message.and_then(|message| {
             let mut written = message.dependencies.iter().flat_map(|dependencies| &dependencies.write);
             let previous = written.find(|write| write.key == waits_for)?.previous?;
             Some(Version::new(message.generation, previous))
         });
-        Self { waits_for, version: write.unwrap_or(waiting.version), readers: true }
+        Self { waits_for, version: read.unwrap_or(version), readers: true }
     }
 }
 
@@ -58,6 +56,11 @@ pub(super) enum Place {
     Outbox,
     /// Parked here as well.
     Parked {
+        /// The message that brings it.
+        cause_id: Uuid,
+    },
+    /// Failed here, and waits for its next attempt.
+    Failing {
         /// The message that brings it.
         cause_id: Uuid,
     },
@@ -85,6 +88,9 @@ impl Place {
             Self::InFlight => "its writer is at work or has died; the publisher settles that within a minute where it runs, and `promiscuous recover --once` there where it does not".into(),
             Self::Outbox => "it is in this app's outbox; where it stays there, run `promiscuous recover --once`".into(),
             Self::Parked { cause_id } => format!("it is parked as well, by the message {cause_id}: see what that waits for"),
+            Self::Failing { cause_id } => format!(
+                "it is brought by the message {cause_id}, which failed and is tried again: the log of `promiscuous subscribe` says why"
+            ),
             Self::Dead { cause_id } => format!(
                 "it is a dead letter: `promiscuous dead show {cause_id}` says why; mend that, then `promiscuous dead retry --id {cause_id}`"
             ),
@@ -105,19 +111,13 @@ mod tests {
         "dependencies": {"write": [{"key": "shop/user/5", "version": 9, "previous": 7, "readers": {"shop/post": 1}}],
                          "read": []}}"#;
 
-    fn waiting(generation: u64, version: u64) -> Waiting {
-        Waiting {
-            id: Uuid::nil(),
-            arrived_at: 0,
-            waits_for: Key::parse("shop/user/5").unwrap(),
-            version: Version::new(generation, version),
-            body: MESSAGE.into(),
-        }
+    fn cause(generation: u64, version: u64, message: Option<&Message>) -> Cause {
+        Cause::of(Key::parse("shop/user/5").unwrap(), Version::new(generation, version), message)
     }
 
     #[test]
     fn a_version_is_waited_for_as_it_was_parked() {
-        let cause = Cause::of(&waiting(2, 7), None);
+        let cause = cause(2, 7, None);
         assert_eq!((cause.version, cause.readers), (Version::new(2, 7), false));
         assert_eq!(cause.to_string(), "shop/user/5 at 2:7");
     }
@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn of_readers_the_message_knows_which_version_they_have_read() {
         let message = Message::decode(MESSAGE.as_bytes()).unwrap();
-        let cause = Cause::of(&waiting(0, 0), Some(&message));
-        assert_eq!((cause.version, cause.readers), (Version::new(2, 7), true));
-        assert_eq!(cause.to_string(), "the readers of shop/user/5 at 2:7");
+        let of_readers = cause(0, 0, Some(&message));
+        assert_eq!((of_readers.version, of_readers.readers), (Version::new(2, 7), true));
+        assert_eq!(of_readers.to_string(), "the readers of shop/user/5 at 2:7");
         // A row that cannot be read is shown all the same.
-        assert!(Cause::of(&waiting(0, 0), None).readers);
+        assert!(cause(0, 0, None).readers);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! `promiscuous blocked`: what waits for a cause, and where that cause is.
+//! `promiscuous blocked`: what waits for a cause, and where that cause is; and what has failed and waits for its next attempt.
 //!
 //! * `cause`: what a message waits for, where that can be, and what to do about it (pure)
 //! * `search`: looks for the causes in this app's database and dead letters, and in the publishers' Redis
 //!
-//! Blocked messages are seen once they are parked: a running worker keeps them in memory for 10 s.
+//! Messages are seen once they are parked: a running worker keeps them in memory for 10 s.
 
 use std::process::ExitCode;
 
@@ -19,13 +19,16 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::message::Message;
 use crate::operation::Operation;
-use crate::subscriber::parked::{self, Waiting};
+use crate::subscriber::parked::{self, Until, Waiting};
 
 mod cause;
 mod search;
 
 use cause::{Cause, Place};
 use search::Search;
+
+/// What to do about one that has failed.
+const FAILING: &str = "the log of `promiscuous subscribe` says why; when the reason is mended, it is applied by itself";
 
 /// Parked messages that are read at once: each may have megabytes.
 const PAGE: usize = 20;
@@ -53,7 +56,24 @@ struct Blocked {
     /// When it came, in milliseconds since 1970.
     arrived_at: u64,
     /// What it waits for.
-    cause: Cause,
+    waits: Waits,
+}
+
+/// What a parked message waits for.
+enum Waits {
+    /// Its cause.
+    Cause(Cause),
+    /// Its next attempt.
+    Attempt(Attempt),
+}
+
+/// The next attempt of a message that has failed.
+#[derive(Clone, Copy, Serialize)]
+struct Attempt {
+    /// How often it has failed.
+    attempts: u32,
+    /// When it is tried again, in milliseconds since 1970.
+    retry_at: u64,
 }
 
 /// A blocked message as a program reads it.
@@ -64,9 +84,11 @@ struct Shown<'a> {
     /// In milliseconds since 1970.
     arrived_at: u64,
     #[serde(flatten)]
-    cause: &'a Cause,
+    cause: Option<&'a Cause>,
     #[serde(flatten)]
-    place: &'a Place,
+    place: Option<&'a Place>,
+    #[serde(flatten)]
+    attempt: Option<Attempt>,
     advice: String,
 }
 
@@ -83,14 +105,13 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
             None => break,
         }
     }
-    let mut search = Search::new(blocked.iter().map(|one| &one.cause));
+    let mut search = Search::new(blocked.iter().filter_map(Blocked::cause));
     search.look_everywhere(&config, database).await?;
     let now = clock::millis();
     for one in &blocked {
-        let place = search.place_of(&one.cause);
         let text = match options.format {
-            Format::Text => one.line(&place, now),
-            Format::Json => one.json(&place),
+            Format::Text => one.line(&search, now),
+            Format::Json => one.json(&search),
         };
         if !line(&text) {
             break;
@@ -115,24 +136,59 @@ impl Blocked {
             id: message.as_ref().map_or(waiting.id, |message| message.id),
             operations: operations.collect(),
             arrived_at: waiting.arrived_at,
-            cause: Cause::of(waiting, message.as_ref()),
+            waits: match &waiting.until {
+                Until::Cause(key, version) => {
+                    Waits::Cause(Cause::of(key.clone(), *version, message.as_ref()))
+                }
+                Until::Attempt(at) => {
+                    Waits::Attempt(Attempt { attempts: waiting.attempts, retry_at: *at })
+                }
+            },
+        }
+    }
+
+    fn cause(&self) -> Option<&Cause> {
+        match &self.waits {
+            Waits::Cause(cause) => Some(cause),
+            Waits::Attempt(_) => None,
         }
     }
 
     /// For people; `now` is in milliseconds since 1970.
-    fn line(&self, place: &Place, now: u64) -> String {
+    fn line(&self, search: &Search, now: u64) -> String {
         let what = match self.operations.as_slice() {
             [] => "a dummy".to_owned(),
             [one] => one.clone(),
             [first, others @ ..] => format!("{first} and {} more", others.len()),
         };
-        let waits = age(self.arrived_at, now);
-        format!("{}  {what} waits since {waits} for {}: {}", self.id, self.cause, place.advice())
+        let (id, since) = (self.id, age(self.arrived_at, now));
+        match &self.waits {
+            Waits::Cause(cause) => {
+                format!("{id}  {what} waits since {since} for {cause}: {}", search.place_of(cause).advice())
+            }
+            Waits::Attempt(Attempt { attempts, retry_at }) => {
+                let next = age(now, *retry_at);
+                format!("{id}  {what} came {since} ago and failed {attempts} times, is tried again in {next}: {FAILING}")
+            }
+        }
     }
 
-    fn json(&self, place: &Place) -> String {
-        let Self { id, operations, arrived_at, cause } = self;
-        let (id, arrived_at, advice) = (*id, *arrived_at, place.advice());
-        serde_json::to_string(&Shown { id, operations, arrived_at, cause, place, advice }).unwrap_or_default()
+    fn json(&self, search: &Search) -> String {
+        let Self { id, operations, arrived_at, waits } = self;
+        let (id, arrived_at) = (*id, *arrived_at);
+        let place = self.cause().map(|cause| search.place_of(cause));
+        let shown = Shown {
+            id,
+            operations,
+            arrived_at,
+            cause: self.cause(),
+            place: place.as_ref(),
+            attempt: match waits {
+                Waits::Cause(_) => None,
+                Waits::Attempt(attempt) => Some(*attempt),
+            },
+            advice: place.as_ref().map_or_else(|| FAILING.to_owned(), Place::advice),
+        };
+        serde_json::to_string(&shown).unwrap_or_default()
     }
 }

@@ -16,7 +16,8 @@ use crate::key::Key;
 use crate::links::Links;
 use crate::message::Message;
 use crate::publisher::outbox::Outbox;
-use crate::subscriber::{parked, versions};
+use crate::subscriber::parked::{self, Until};
+use crate::subscriber::versions;
 use crate::version_store::{StoreError, VersionStore};
 
 /// Intents of one publisher that are looked at. More are in flight only where nothing is settled for long.
@@ -173,7 +174,10 @@ impl Search {
         while !self.is_done() {
             let page = parked::page(database, after.as_ref(), PAGE).await?;
             for waiting in &page {
-                self.see_message(waiting.body.as_bytes(), |message| Place::Parked { cause_id: message.id });
+                self.see_message(waiting.body.as_bytes(), |message| match waiting.until {
+                    Until::Cause(..) => Place::Parked { cause_id: message.id },
+                    Until::Attempt(_) => Place::Failing { cause_id: message.id },
+                });
             }
             match page.into_iter().last() {
                 Some(last) => after = Some(last),

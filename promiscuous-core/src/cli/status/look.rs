@@ -80,13 +80,13 @@ struct Stored {
 async fn stored(app: &dyn App, config: &Config, declared: &Subscriptions) -> Result<Stored, Error> {
     let database = connect(app, config).await?;
     let generation = generation::stored(database.as_ref()).await?;
-    let (count, oldest_at) = parked::tally(database.as_ref()).await?;
+    let parked = parked::tally(database.as_ref()).await?;
     let bound = binding::bound(database.as_ref()).await?;
     let tally = outbox::Outbox::new(database).tally().await?;
     Ok(Stored {
         outbox: Outbox { waiting: tally.waiting, oldest_at: tally.oldest_at, fences: tally.fences },
         generation,
-        parked: Parked { count, oldest_at },
+        parked: Parked { count: parked.blocked, oldest_at: parked.oldest_at, failing: parked.failing },
         subscriptions: joined(declared, bound),
     })
 }

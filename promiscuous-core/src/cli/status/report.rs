@@ -23,7 +23,7 @@ pub(super) struct Report {
     pub(super) versions: Option<Versions>,
     /// What the app has to apply.
     pub(super) queue: Option<Queue>,
-    /// Messages that wait for a cause in the database.
+    /// Messages that wait in the database.
     pub(super) parked: Option<Parked>,
     /// What the app subscribes to.
     pub(super) subscriptions: Option<Vec<Subscription>>,
@@ -70,13 +70,15 @@ pub(super) struct Queue {
     pub(super) dead: u64,
 }
 
-/// Blocked messages in the database.
+/// Messages that wait in the database.
 #[derive(Debug, Serialize)]
 pub(super) struct Parked {
-    /// How many.
+    /// How many wait for a cause.
     pub(super) count: u64,
-    /// When the first of them came, in milliseconds since 1970.
+    /// When the first of these came, in milliseconds since 1970.
     pub(super) oldest_at: Option<u64>,
+    /// How many have failed, and wait for their next attempt.
+    pub(super) failing: u64,
 }
 
 /// An endpoint that is subscribed, bound, or both.
@@ -127,6 +129,9 @@ impl Report {
         if self.parked.as_ref().is_some_and(|parked| parked.count > 0) {
             advice.push("messages wait for a cause: `promiscuous blocked` says for which".to_owned());
         }
+        if self.parked.as_ref().is_some_and(|parked| parked.failing > 0) {
+            advice.push("messages have failed and are tried again: the log of `promiscuous subscribe` says why, `promiscuous blocked` which".to_owned());
+        }
         let subscriptions = self.subscriptions.as_deref().unwrap_or_default();
         if subscriptions.iter().any(|one| one.is_declared && one.state.is_none()) {
             advice.push("an endpoint is not bound yet: what is published to it does not arrive before `promiscuous subscribe` runs".to_owned());
@@ -172,10 +177,9 @@ impl Report {
             format!("{} ready{unacked}; {} consumers", queue.ready, queue.consumers)
         });
         let dead = self.queue.as_ref().map_or_else(unknown, |queue| queue.dead.to_string());
-        let parked = self
-            .parked
-            .as_ref()
-            .map_or_else(unknown, |parked| format!("{}{}", parked.count, since(parked.oldest_at)));
+        let parked = self.parked.as_ref().map_or_else(unknown, |parked| {
+            format!("{} blocked{}; {} failing", parked.count, since(parked.oldest_at), parked.failing)
+        });
         let mut lines = vec![
             format!("app {}", self.app),
             "publisher".to_owned(),
@@ -213,7 +217,7 @@ mod tests {
             generation: Some(3),
             versions: Some(Versions { generation: Some(3), is_trusted: true, intents: 1, overdue: 0 }),
             queue: Some(Queue { ready: 7, unacked: None, consumers: 2, dead: 0 }),
-            parked: Some(Parked { count: 0, oldest_at: None }),
+            parked: Some(Parked { count: 0, oldest_at: None, failing: 0 }),
             subscriptions: Some(vec![Subscription {
                 endpoint: "shop/user".into(),
                 is_declared: true,
@@ -239,7 +243,7 @@ mod tests {
             text,
             "app mailer\npublisher\n  outbox        0 to publish; 2 fences\n  intents       1, 0 of them overdue\n  \
              generation    3 in the database, 3, trusted in Redis\nsubscriber\n  queue         7 ready; 2 consumers\n  \
-             dead letters  0\n  parked        0\n  shop/user  live, bound 5 min ago"
+             dead letters  0\n  parked        0 blocked; 0 failing\n  shop/user  live, bound 5 min ago"
         );
     }
 
@@ -257,7 +261,7 @@ mod tests {
     #[test]
     fn each_trouble_has_its_advice() {
         type Trouble = fn(&mut Report);
-        let cases: [(&str, Trouble); 9] = [
+        let cases: [(&str, Trouble); 10] = [
             ("recover", |report| report.outbox.as_mut().unwrap().oldest_at = Some(900_000)),
             ("writers have died", |report| report.versions.as_mut().unwrap().overdue = 1),
             ("raises the generation", |report| report.versions.as_mut().unwrap().is_trusted = false),
@@ -265,6 +269,7 @@ mod tests {
             ("promiscuous subscribe", |report| report.queue.as_mut().unwrap().consumers = 0),
             ("dead list", |report| report.queue.as_mut().unwrap().dead = 1),
             ("promiscuous blocked", |report| report.parked.as_mut().unwrap().count = 1),
+            ("have failed", |report| report.parked.as_mut().unwrap().failing = 1),
             ("not bound yet", |report| report.subscriptions.as_mut().unwrap()[0].state = None),
             ("publish --serve", |report| {
                 report.subscriptions.as_mut().unwrap()[0].state = Some("joining".into());

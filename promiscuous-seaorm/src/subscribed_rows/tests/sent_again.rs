@@ -1,5 +1,7 @@
 //! Rows that are sent again, many of them applied at once.
 
+use std::collections::HashMap;
+
 use promiscuous_core::apply::ApplyOptions;
 use serde_json::{Value as Json, json};
 
@@ -26,7 +28,8 @@ async fn read(club: &Club, model: &str, rows: &[(String, Json)]) -> Vec<(String,
         .into_iter()
         .map(|row| (row.id, Json::Object(row.attributes)))
         .collect();
-    read.sort_by_key(|(id, _)| rows.iter().position(|(wanted, _)| wanted == id));
+    let places: HashMap<&String, usize> = ids.iter().zip(0..).collect();
+    read.sort_by_key(|(id, _)| places.get(id).copied());
     read
 }
 

@@ -21,6 +21,7 @@ use crate::observed::publication;
 over_stacks! {
     each_blocked_message_is_told_with_where_its_cause_is
     a_cause_in_the_app_s_own_outbox_is_found_there_and_one_that_has_come_is_told
+    what_has_failed_is_told_with_its_next_attempt_and_is_found_as_a_cause
 }
 
 const BLOCKED: [&str; 3] = ["blocked", "--format", "json"];
@@ -160,6 +161,39 @@ async fn a_cause_in_the_app_s_own_outbox_is_found_there_and_one_that_has_come_is
     // then
     let (lines, _) = json(publishing.command(&BLOCKED)).await;
     assert_eq!(lines[0]["cause"], "applied");
+}
+
+async fn what_has_failed_is_told_with_its_next_attempt_and_is_found_as_a_cause(stack: Stack) {
+    // given a message that cannot be applied, and one that follows it
+    let publishing = Publishing::new(stack).await;
+    let subscribing = publishing.subscribing(stack, &["counter"]).await;
+    let _process = subscribing.process().env("PROMISCUOUS_PREFETCH", "1").spawn();
+    subscribing.bound().await;
+    let mut unfit = change(&publishing.app, 1, FIRST, None, 0);
+    unfit.body =
+        String::from_utf8(unfit.body.to_vec()).unwrap().replace(r#""n":0"#, r#""n":"none""#).into();
+    let follows = change(&publishing.app, 1, FIRST + 1, Some(FIRST), 0);
+    for published in publishing.broker().publish(vec![unfit.clone(), follows.clone()]).await {
+        published.unwrap();
+    }
+    // when it waits for its fourth attempt, for nearly half a second
+    let told = until(SOON, "both, parked", async || {
+        let told = causes(&subscribing).await;
+        let attempts = told.get(&unfit.id.to_string())?["attempts"].as_u64()?;
+        (told.len() == 2 && attempts > 2).then_some(told)
+    })
+    .await;
+    // then
+    let failing = &told[&unfit.id.to_string()];
+    assert!(failing["retry_at"].as_u64() > failing["arrived_at"].as_u64(), "{failing}");
+    assert_eq!(failing.get("cause"), None);
+    assert!(failing["advice"].as_str().unwrap().contains("the log"), "{failing}");
+    let follows = &told[&follows.id.to_string()];
+    assert_eq!((&follows["cause"], &follows["cause_id"]), (&json!("failing"), &json!(unfit.id)));
+    let lines = subscribing.told(&["blocked"]).await.join("\n");
+    assert!(lines.contains(&format!("{}  update {}/counter/1 came", unfit.id, publishing.app)), "{lines}");
+    let (status, _) = json(subscribing.command(&["status", "--format", "json"])).await;
+    assert_eq!((&status[0]["parked"]["count"], &status[0]["parked"]["failing"]), (&json!(1), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,165 @@
+//! From the database to memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::error::chain;
+use crate::key::Key;
+use crate::message::Message;
+use crate::subscriber::batch::Shared;
+use crate::subscriber::held::Held;
+use crate::subscriber::parked::{self, Failing, Look, Parked};
+use crate::subscriber::scheduler::Arrival;
+use crate::subscriber::worker::Worker;
+
+/// Parked messages that are in memory again at the same time, at least; else as many as the prefetch window has.
+const BACK_AT_LEAST: usize = 16;
+
+/// Messages of one total order that come back together, before it is their turn: one at a time, a long order would never end.
+const NEXT: usize = 200;
+
+/// Messages that wait for a generation that is over and are looked at together: those that follow from them come back by themselves.
+const OVER: usize = 100;
+
+/// Messages that have failed and are tried again together. However many there are, others are applied between them.
+const DUE: usize = 100;
+
+/// How long after a look at those that have failed comes the next one, at the earliest.
+const DUE_AGAIN: Duration = Duration::from_millis(500);
+
+/// What a look has found.
+pub(in crate::subscriber) struct Found {
+    parked: Vec<Parked>,
+    /// Whether there may be more of that kind.
+    more: bool,
+    /// Whether anything is parked at all.
+    any: bool,
+    /// What has failed; none when nobody looked.
+    failing: Option<Failing>,
+    /// What has waited longest for its cause, if anything does; none when nobody looked.
+    longest: Option<Option<parked::Waiting>>,
+}
+
+impl Worker {
+    /// How many parked messages may be in memory.
+    fn back_limit(&self) -> usize {
+        usize::from(self.subscriber.settings.prefetch).max(BACK_AT_LEAST)
+    }
+
+    /// When to look at those that have failed; not while that is not possible.
+    pub(in crate::subscriber) fn looks_at(&self) -> Option<Instant> {
+        let can_look = self.parked.looking.is_empty() && self.parked.back.len() < self.back_limit();
+        self.parked.due_at.filter(|_| can_look)
+    }
+
+    /// Looks at parked messages whose cause may have come, as long as there is room for them in memory.
+    pub(in crate::subscriber) fn start_looking(&mut self) {
+        let (settings, limit) = (&self.subscriber.settings, self.back_limit());
+        let state = &mut self.parked;
+        if !state.looking.is_empty() || state.back.len() >= limit {
+            return;
+        }
+        let room = limit - state.back.len();
+        // Those that are in memory are found again: as long as they are not applied, they are parked, too.
+        let limit = limit + state.back.len();
+        let now = clock::millis();
+        let before = |wait: Duration| now.saturating_sub(clock::duration_millis(wait));
+        let mut looks = Vec::new();
+        if std::mem::take(&mut state.late) {
+            looks.push((Look::Over(before(settings.lost_after)), OVER));
+            looks.extend(settings.wait_timeout.map(|timeout| (Look::Since(before(timeout)), limit)));
+        }
+        if state.all || state.due_at.is_some_and(|at| at <= Instant::now()) {
+            state.due_at = None;
+            // Some room is left for those whose cause comes.
+            looks.push((Look::Due(now), DUE.min(room.div_ceil(2)) + state.back.len()));
+        }
+        if std::mem::take(&mut state.all) {
+            state.keys.clear();
+            looks.push((Look::Ready(Vec::new()), limit));
+        } else if !state.keys.is_empty() {
+            let keys = std::mem::take(&mut state.keys).into_iter();
+            let (orders, keys): (Vec<Key>, Vec<Key>) = keys.partition(Key::is_order);
+            // Some room is left for what they may wait for besides.
+            let next = NEXT.min(room / 2) + state.back.len();
+            looks.extend(orders.into_iter().map(|order| (Look::Next(order), next)));
+            if !keys.is_empty() {
+                looks.push((Look::Ready(keys), limit));
+            }
+        }
+        if !looks.is_empty() {
+            state.has_parked = false;
+            state.looking.spawn(look(Arc::clone(&self.subscriber.shared), looks));
+        }
+    }
+
+    pub(super) fn parked_found(&mut self, found: Found) {
+        if let Some(longest) = found.longest {
+            self.longest.parked(longest);
+        }
+        self.parked.any = found.any || self.parked.has_parked;
+        self.parked.all |= found.more;
+        if let Some(Failing { count, first_at }) = found.failing {
+            self.parked.failing = if self.parked.has_parked { count.max(self.parked.failing) } else { count };
+            if let Some(at) = first_at {
+                let pause = Duration::from_millis(at.saturating_sub(clock::millis()));
+                // Those that are in memory by now have not left the database yet.
+                self.parked.is_due(Instant::now() + pause.max(DUE_AGAIN));
+            }
+        }
+        for parked in found.parked {
+            if self.scheduler.has(&parked.id) {
+                continue;
+            }
+            let waited = Duration::from_millis(clock::millis().saturating_sub(parked.arrived_at));
+            let arrived = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+            let Ok(message) = Message::decode(&parked.body) else {
+                tracing::error!(id = %parked.id, "a parked message cannot be read; it stays where it is");
+                continue;
+            };
+            let Arrival::New(sequence) = self.scheduler.arrive(Arc::new(message)) else { continue };
+            let failures = parked.attempts;
+            let delivery = self.parked.lot.deliver(parked);
+            self.parked.back.insert(sequence);
+            self.held.insert(sequence, Held::back(delivery, arrived, failures));
+        }
+    }
+}
+
+/// Reads parked messages; what cannot be read now is looked at again.
+async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
+    let database = shared.database.as_ref();
+    let mut found = Found { parked: Vec::new(), more: false, any: true, failing: None, longest: None };
+    if looks.iter().any(|(look, _)| matches!(look, Look::Over(_))) {
+        found.longest = parked::longest_blocked(database).await.ok();
+    }
+    for (look, limit) in looks {
+        let read = async {
+            let rows = parked::look(database, &look, limit).await?;
+            let failing = match look {
+                Look::Due(_) => Some(parked::failing(database).await?),
+                _ => None,
+            };
+            Ok::<_, crate::database::DatabaseError>((rows, failing))
+        };
+        match read.await {
+            Ok((rows, failing)) => {
+                found.more |= rows.len() >= limit && matches!(look, Look::Ready(_));
+                found.parked.extend(rows);
+                found.failing = failing.or(found.failing);
+            }
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "parked messages cannot be read; trying again");
+                tokio::time::sleep(shared.retry.pause(1)).await;
+                // Which keys have advanced is forgotten: all are looked at.
+                found.more = true;
+                return found;
+            }
+        }
+    }
+    if found.parked.is_empty() {
+        found.any = parked::any(database).await.unwrap_or(true);
+    }
+    found
+}
