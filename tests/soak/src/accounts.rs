@@ -35,6 +35,8 @@ pub struct Line {
     pub object: i64,
     /// The revision or number; -1 for a row that went, 0 where there is nothing to count.
     pub value: i64,
+    /// When it was applied, in microseconds since 1970.
+    pub at: u64,
 }
 
 /// When something was lost that order depends on, in microseconds since 1970.
@@ -319,19 +321,18 @@ impl History {
                 violations.insert((kind, id, cause, place));
             }
         }
-        let latest = self.latest(log);
         for (kind, id, cause, place) in violations {
             // What the cause had become by then.
             let later = self.values.get(&cause.0).into_iter().flatten().copied();
-            let applied = |value: i64| position.get(&(cause.0, value)).map(|at| (value, latest[*at], *at));
+            let applied = |value: i64| position.get(&(cause.0, value)).map(|at| (value, log[*at].at, *at));
             let before = later.filter(|value| *value > cause.1).filter_map(applied);
             let overtakers: Vec<(i64, u64)> =
-                before.filter(|(.., at)| *at < place).map(|(value, latest, _)| (value, latest)).collect();
+                before.filter(|(.., at)| *at < place).map(|(value, applied, _)| (value, applied)).collect();
             let never_was = cause.1 == -1
                 && self.values.get(&cause.0).is_some_and(|values| {
                     values.iter().all(|value| !position.contains_key(&(cause.0, *value)))
                 });
-            let effect = (kind, id, latest[place]);
+            let effect = (kind, id, log[place].at);
             if self.is_excused(effect, cause, &overtakers, losses)
                 || never_was && self.was_overtaken(effect, cause.0, losses)
             {
@@ -341,31 +342,19 @@ impl History {
                 let (at, from, next) =
                     (times((kind, id), 0), times(cause.0, cause.1), times(cause.0, cause.1 + 1));
                 account.violations.push(format!(
-                    "{kind} {id}, written {at:?}, without {cause:?}, written {from:?} and next {next:?}; losses {losses:?}"
+                    "{kind} {id}, written {at:?} and applied {}, without {cause:?}, written {from:?} and next {next:?}; overtakers \
+                     {overtakers:?}; losses {losses:?}",
+                    log[place].at
                 ));
             }
         }
-    }
-
-    /// When the latest was written of all that was applied up to each place: the place itself was applied after that.
-    fn latest(&self, log: &[Line]) -> Vec<u64> {
-        let written = log.iter().map(|line| {
-            let object = (static_name(&line.kind), line.object);
-            self.times.get(&(object, line.value)).map_or(0, |(began, _)| *began)
-        });
-        let mut latest = 0;
-        let up_to = written.map(|at| {
-            latest = at.max(latest);
-            latest
-        });
-        up_to.collect()
     }
 
     /// Whether a loss lies between a cause and its effect, or between an effect and each later state of its cause that was applied before it:
     /// between their writes, or because both were on their way at the loss. Then a version of the next generation, a dead writer's
     /// perhaps, goes over all that they would wait for.
     ///
-    /// Effect and overtakers come with a moment after which they were applied.
+    /// Effect and overtakers come with the moment when they were applied.
     fn is_excused(
         &self,
         (kind, id, applied): (&'static str, i64, u64),

@@ -46,7 +46,13 @@ pub async fn of(eyes: &Eyes) -> Truth {
 pub async fn log(eyes: &Eyes) -> Vec<Line> {
     let lines = applied::Entity::find().order_by_asc(applied::Column::Position).all(&eyes.db).await;
     let lines = lines.expect("The log can be read.");
-    lines.into_iter().map(|line| Line { kind: line.kind, object: line.object, value: line.value }).collect()
+    let read = |line: applied::Model| Line {
+        kind: line.kind,
+        object: line.object,
+        value: line.value,
+        at: u64::try_from(line.applied_at).unwrap_or(0),
+    };
+    lines.into_iter().map(read).collect()
 }
 
 /// The tables of a subscriber that are not those of the publisher, and the first rows that differ.

@@ -38,7 +38,7 @@ pub fn numbered(kind: Kind, side: Side) -> Vec<String> {
         format!("friendships ({id}, friend {text} NOT NULL)"),
         format!("photos ({id}, friendship_id {number})"),
         format!(
-            "applied (position {serial}, kind VARCHAR(20) NOT NULL, object {number}, value {number}, process {number})"
+            "applied (position {serial}, kind VARCHAR(20) NOT NULL, object {number}, value {number}, process {number}, applied_at {number})"
         ),
     ];
     if side == Side::Publishing {

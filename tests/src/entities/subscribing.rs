@@ -1,7 +1,7 @@
 //! What the subscribing app keeps, with hooks that write down in the same transaction what was applied, and look whether its
 //! causes were applied before.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, NotSet, Set};
 
@@ -33,9 +33,17 @@ pub mod applied {
         pub value: i64,
         /// The process that applied it.
         pub process: i64,
+        /// When, in microseconds since 1970, a little before the transaction was committed.
+        pub applied_at: i64,
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 async fn log<C: ConnectionTrait>(db: &C, kind: &str, object: i64, value: i64) -> Result<(), DbErr> {
@@ -45,6 +53,7 @@ async fn log<C: ConnectionTrait>(db: &C, kind: &str, object: i64, value: i64) ->
         object: Set(object),
         value: Set(value),
         process: Set(i64::from(std::process::id())),
+        applied_at: Set(now()),
     };
     line.insert(db).await.map(|_| ())
 }

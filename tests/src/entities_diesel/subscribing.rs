@@ -27,6 +27,7 @@ pub mod schema {
             object -> BigInt,
             value -> BigInt,
             process -> BigInt,
+            applied_at -> BigInt,
         }
     }
 }
@@ -109,6 +110,7 @@ macro_rules! callbacks {
                     applied::object.eq(object),
                     applied::value.eq(value),
                     applied::process.eq(i64::from(std::process::id())),
+                    applied::applied_at.eq(crate::entities::subscribing::now()),
                 );
                 diesel::insert_into(applied::table).values(line).execute(connection)?;
                 Ok(())

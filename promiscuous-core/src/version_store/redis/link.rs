@@ -56,7 +56,7 @@ struct Connection {
     inner: MultiplexedConnection,
     /// See [`Current::count`].
     number: u64,
-    /// Run and replication id of the server at the other end; empty when an ACL hides them.
+    /// The run of the server at the other end: see [`run_id`]; empty when an ACL hides it.
     run_id: Arc<str>,
 }
 
@@ -304,8 +304,11 @@ fn unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Run id and replication id out of INFO's answer. The replication id changes when a replica is promoted, even if it
-/// has run for long.
+/// Which run of which server this is, out of INFO's answer: its run id and, where it was a replica that was promoted, its replication id, for
+/// then its data came from elsewhere, perhaps too late.
+///
+/// A server that never was a replica changes its replication id as well, when its first replica joins and when its last one has been away for
+/// an hour. Nothing is lost by that. What tells the two apart is that only one that was promoted remembers the id of before.
 fn run_id(info: &str) -> String {
     let field = |name: &str| {
         info.lines()
@@ -314,7 +317,9 @@ fn run_id(info: &str) -> String {
             .trim()
             .to_owned()
     };
-    let (run, replication) = (field("run_id"), field("master_replid"));
+    let (run, before) = (field("run_id"), field("master_replid2"));
+    let never_was_replica = !before.is_empty() && before.bytes().all(|byte| byte == b'0');
+    let replication = if never_was_replica { String::new() } else { field("master_replid") };
     if run.is_empty() && replication.is_empty() { String::new() } else { format!("{run}+{replication}") }
 }
 
@@ -323,8 +328,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_run_is_named_by_both_ids() {
-        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n# Replication\r\nrole:master\r\nmaster_replid:def\r\nmaster_replid2:0\r\n";
+    fn a_server_run_is_named_by_its_id_and_by_where_its_data_came_from() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n# Replication\r\nrole:master\r\nmaster_replid:def\r\n";
+        assert_eq!(run_id(&format!("{info}master_replid2:0000\r\n")), "abc+");
+        assert_eq!(run_id(&format!("{info}master_replid2:0120\r\n")), "abc+def");
         assert_eq!(run_id(info), "abc+def");
         assert_eq!(run_id(""), "");
     }

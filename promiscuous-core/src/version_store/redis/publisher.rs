@@ -99,6 +99,8 @@ impl VersionStore for RedisStore {
 
     async fn generation(&self, at_least: u64) -> Result<Trust, StoreError> {
         let token = Uuid::now_v7();
+        // A server may become a replica and be promoted again under its connections: they remember what it was before.
+        self.link().refresh_run_id().await?;
         let look = |run_id: &str| {
             let call = Call::new(&scripts::GENERATION).key(self.single("generation"));
             call.arg(run_id).arg(at_least).arg(token)

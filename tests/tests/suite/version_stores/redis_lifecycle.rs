@@ -49,11 +49,28 @@ impl Server {
         kill(Pid::from_raw(id), signal).unwrap();
     }
 
-    async fn command(&self, words: &[&str]) {
+    async fn command(&self, words: &[&str]) -> ::redis::Value {
         let url = format!("redis://127.0.0.1:{}", self.port);
         let client = ::redis::Client::open(url).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        ::redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await.unwrap();
+        ::redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+    }
+
+    /// Becomes a replica of another one, and has all of its data.
+    async fn follow(&self, first: &Self) {
+        self.command(&["REPLICAOF", "127.0.0.1", &first.port.to_string()]).await;
+        let joined = async {
+            while !format!("{:?}", self.command(&["INFO", "replication"]).await)
+                .contains("master_link_status:up")
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, joined).await.expect("the replica does not join");
+    }
+
+    async fn promote(&self) {
+        self.command(&["REPLICAOF", "NO", "ONE"]).await;
     }
 
     fn store(&self) -> RedisStore {
@@ -98,6 +115,44 @@ async fn a_restart_from_an_old_snapshot_is_noticed_by_every_process() {
     assert!(matches!(stale, Err(StoreError::StaleGeneration { used: 1, stored: 2 })), "{stale:?}");
     let after = answer(&store, &Bump { generation: 2, ..next }).await.unwrap();
     assert!(after.write[0].previous.is_none() && after.write[0].version > lost.write[0].version);
+}
+
+#[tokio::test]
+async fn a_first_replica_that_joins_is_no_loss() {
+    // given
+    let server = Server::start().await;
+    let store = server.store();
+    raise(&store, 1).await;
+    let before = store.lock_and_bump(&bump(&["a/user/1"], &[])).await.unwrap();
+    // when
+    let replica = Server::start().await;
+    replica.follow(&server).await;
+    // then neither who knows the server nor who connects now thinks that it has lost anything
+    for store in [&store, &server.store()] {
+        assert!(matches!(store.generation(1).await.unwrap(), Trust::Generation(1)));
+    }
+    let after = server.store().lock_and_bump(&bump(&["a/user/1"], &[])).await.unwrap();
+    assert_eq!(after.write[0].previous, Some(before.write[0].version));
+}
+
+#[tokio::test]
+async fn a_server_that_was_a_replica_for_a_while_is_not_trusted() {
+    // given a replica that was promoted and lacks what was written last
+    let (server, replica) = (Server::start().await, Server::start().await);
+    let store = server.store();
+    raise(&store, 1).await;
+    replica.follow(&server).await;
+    replica.promote().await;
+    store.lock_and_bump(&bump(&["a/user/1"], &[])).await.unwrap();
+    // when the first server takes its data over and is promoted itself
+    server.follow(&replica).await;
+    server.promote().await;
+    // then whoever looks sees it, also on a connection of before
+    for store in [&store, &server.store()] {
+        assert!(matches!(store.generation(1).await.unwrap(), Trust::Refused(_)));
+        let refused = store.lock_and_bump(&bump(&["a/user/1"], &[])).await;
+        assert!(matches!(refused, Err(StoreError::LostWrites)), "{refused:?}");
+    }
 }
 
 #[tokio::test]
