@@ -28,7 +28,8 @@ use cause::{Cause, Place};
 use search::Search;
 
 /// What to do about one that has failed.
-const FAILING: &str = "the log of `promiscuous subscribe` says why; when the reason is mended, it is applied by itself";
+const FAILING: &str =
+    "the log of `promiscuous subscribe` says why; when the reason is mended, it is applied by itself";
 
 /// Parked messages that are read at once: each may have megabytes.
 const PAGE: usize = 20;
@@ -140,9 +141,7 @@ impl Blocked {
                 Until::Cause(key, version) => {
                     Waits::Cause(Cause::of(key.clone(), *version, message.as_ref()))
                 }
-                Until::Attempt(at) => {
-                    Waits::Attempt(Attempt { attempts: waiting.attempts, retry_at: *at })
-                }
+                Until::Attempt(at) => Waits::Attempt(Attempt { attempts: waiting.attempts, retry_at: *at }),
             },
         }
     }
@@ -168,7 +167,9 @@ impl Blocked {
             }
             Waits::Attempt(Attempt { attempts, retry_at }) => {
                 let next = age(now, *retry_at);
-                format!("{id}  {what} came {since} ago and failed {attempts} times, is tried again in {next}: {FAILING}")
+                format!(
+                    "{id}  {what} came {since} ago and failed {attempts} times, is tried again in {next}: {FAILING}"
+                )
             }
         }
     }

@@ -144,7 +144,10 @@ impl Worker {
                 // It goes on after all, or waits for something else now: it is the row that is acknowledged then.
                 let delivery = self.parked.lot.deliver(parking.into());
                 self.parked.back.insert(sequence);
-                self.held.redelivered(sequence, delivery).into_iter().for_each(|earlier| deliveries.add(earlier));
+                self.held
+                    .redelivered(sequence, delivery)
+                    .into_iter()
+                    .for_each(|earlier| deliveries.add(earlier));
             } else {
                 continue;
             }
@@ -152,7 +155,9 @@ impl Worker {
         }
         self.retries.retain(|(_, sequence)| self.held.contains(*sequence));
         if count > 0 && !self.parked.any {
-            tracing::warn!("messages wait for causes that have not come, or failed: they are parked in the database");
+            tracing::warn!(
+                "messages wait for causes that have not come, or failed: they are parked in the database"
+            );
         }
         self.parked.any = true;
         self.parked.has_parked = true;

@@ -170,8 +170,7 @@ async fn what_has_failed_is_told_with_its_next_attempt_and_is_found_as_a_cause(s
     let _process = subscribing.process().env("PROMISCUOUS_PREFETCH", "1").spawn();
     subscribing.bound().await;
     let mut unfit = change(&publishing.app, 1, FIRST, None, 0);
-    unfit.body =
-        String::from_utf8(unfit.body.to_vec()).unwrap().replace(r#""n":0"#, r#""n":"none""#).into();
+    unfit.body = String::from_utf8(unfit.body.to_vec()).unwrap().replace(r#""n":0"#, r#""n":"none""#).into();
     let follows = change(&publishing.app, 1, FIRST + 1, Some(FIRST), 0);
     for published in publishing.broker().publish(vec![unfit.clone(), follows.clone()]).await {
         published.unwrap();
