@@ -6,7 +6,7 @@
 //! with the run that the generation was confirmed on: a restart, a failover and a restored snapshot all change
 //! it, so no process has to remember anything, and whichever raises the generation has done so for all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -40,6 +40,8 @@ pub(super) struct Link {
     at: String,
     /// An async lock, held while connecting, so that one attempt serves everybody.
     current: Mutex<Current>,
+    /// Whether it was told that the server hides which run it is: it is asked every second.
+    hidden: Once,
 }
 
 #[derive(Default)]
@@ -93,10 +95,11 @@ impl Link {
             if let Some(pem) = authorities.file() {
                 let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
                 let client = Client::build_with_tls(info, certificates).map_err(wrong)?;
-                return Ok(Self { client, at, current: Mutex::default() });
+                return Ok(Self { client, at, current: Mutex::default(), hidden: Once::new() });
             }
         }
-        Ok(Self { client: Client::open(info).map_err(wrong)?, at, current: Mutex::default() })
+        let client = Client::open(info).map_err(wrong)?;
+        Ok(Self { client, at, current: Mutex::default(), hidden: Once::new() })
     }
 
     pub(super) fn at(&self) -> &str {
@@ -237,10 +240,12 @@ impl Link {
             match answer {
                 Ok(text) => texts.push(text),
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                    tracing::warn!(
-                        at = self.at,
-                        "Redis does not allow INFO, so a restart that loses writes goes unnoticed: allow it in the ACL (`+info`)"
-                    );
+                    self.hidden.call_once(|| {
+                        tracing::warn!(
+                            at = self.at,
+                            "Redis does not allow INFO, so a restart that loses writes goes unnoticed: allow it in the ACL (`+info`)"
+                        );
+                    });
                 }
                 Err(error) => return Err(self.unavailable(&error)),
             }
