@@ -589,22 +589,7 @@ async fn many_writers_of_the_same_rows_leave_the_copy_equal(kind: Kind) {
     assert!(raised > 48, "most writers succeed, but only {raised} of 96 rows were raised");
 }
 
-/// Makes a test on each database out of each generic body.
-macro_rules! conformance {
-    ($($name:ident)*) => {
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
-        }
-        mod mariadb {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
-        }
-    };
-}
-
-conformance! {
+crate::on_each_database! {
     active_models_publish_the_row_as_it_is
     entity_methods_publish_one_message_for_each_statement
     rows_without_a_key_of_their_own_are_published_with_the_generated_one

@@ -322,22 +322,7 @@ async fn a_write_whose_message_cannot_be_kept_fails_and_the_next_one_arrives(kin
     assert_eq!(totals(&replica).await, [15, 7]);
 }
 
-/// Makes a test on each database out of each generic body.
-macro_rules! conformance {
-    ($($name:ident)*) => {
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
-        }
-        mod mariadb {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
-        }
-    };
-}
-
-conformance! {
+crate::on_each_database! {
     migrating_again_changes_nothing
     what_is_delivered_often_is_applied_once
     a_dummy_of_a_new_chain_does_not_hide_an_older_write

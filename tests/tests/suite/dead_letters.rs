@@ -106,21 +106,7 @@ async fn what_is_no_message_is_buried_at_once(kind: Kind) {
     assert_eq!(letters[0].body, "no message");
 }
 
-macro_rules! on_each {
-    ($($name:ident)*) => {
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
-        }
-        mod mariadb {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
-        }
-    };
-}
-
-on_each! {
+crate::on_each_database! {
     what_fails_for_the_last_time_is_buried_and_its_successors_go_on
     successors_wait_for_a_dead_letter_where_that_is_wanted
     what_is_no_message_is_buried_at_once

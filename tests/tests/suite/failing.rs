@@ -136,21 +136,7 @@ async fn another_process_tries_again_what_has_failed(kind: Kind) {
     until_parked(&replica, "1 = 1", 0).await;
 }
 
-macro_rules! on_each {
-    ($($name:ident)*) => {
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
-        }
-        mod mariadb {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
-        }
-    };
-}
-
-on_each! {
+crate::on_each_database! {
     more_messages_than_the_prefetch_may_fail_and_others_are_applied
     attempts_in_the_database_count_until_the_last_one
     another_process_tries_again_what_has_failed

@@ -253,21 +253,7 @@ async fn what_waits_for_a_generation_that_is_over_is_given_up_in_the_database_to
     until_parked(&replica, 0).await;
 }
 
-macro_rules! on_each {
-    ($($name:ident)*) => {
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Postgres).await; })*
-        }
-        mod mariadb {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::MariaDb).await; })*
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::Kind::Sqlite).await; })*
-        }
-    };
-}
-
-on_each! {
+crate::on_each_database! {
     with_a_prefetch_of_one_a_chain_that_comes_backwards_is_applied
     in_a_window_of_one_byte_a_chain_that_comes_backwards_is_applied
     where_the_broker_gives_fewer_than_the_prefetch_a_chain_that_comes_backwards_is_applied

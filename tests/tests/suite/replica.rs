@@ -22,6 +22,8 @@ pub use promiscuous_tests::databases::Kind;
 
 /// A publisher (`here`), a subscriber (`there`), and somebody who reads every message.
 pub struct Replica {
+    /// Names the embedded servers.
+    pub name: String,
     pub here: PromiscuousConnection,
     pub there: PromiscuousConnection,
     pub publisher: Promiscuous,
@@ -48,6 +50,22 @@ macro_rules! both_ways {
             promiscuous_seaorm::Models::new()$(.publish::<$module::Entity>())*,
             promiscuous_seaorm::Models::new()$(.subscribe::<$module::Entity>())*,
         ]
+    };
+}
+
+/// A test of each of these functions, on each database.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($name:ident)*) => {
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name($crate::replica::Kind::Postgres).await; })*
+        }
+        mod mariadb {
+            $(#[tokio::test] async fn $name() { super::$name($crate::replica::Kind::MariaDb).await; })*
+        }
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name($crate::replica::Kind::Sqlite).await; })*
+        }
     };
 }
 
@@ -102,6 +120,7 @@ impl Pair {
         publisher.migrate(&here).await.unwrap();
         let here = publisher.wrap(here).await.unwrap();
         Replica {
+            name: name.clone(),
             here,
             there,
             publisher,
