@@ -67,6 +67,12 @@ pub enum Notice {
         /// How long it had waited.
         waited: Duration,
     },
+    /// The app has bound a source that no model of this program takes: its messages wait for a program that does. Expected while versions of the app run side by side.
+    #[error("the messages of {endpoint} wait for a program of this app that takes them")]
+    Left {
+        /// As subscriptions name it.
+        endpoint: String,
+    },
     /// Messages for this subscriber were lost: its queue is gone, or its database. All rows are asked for again.
     #[error("messages were lost, and all rows are asked for again: {reason}")]
     Joining {

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::consistency::Consistency;
 use crate::database::ApplyError;
 use crate::error::Error;
-use crate::key::{Endpoint, Key, NameError};
+use crate::key::{Endpoint, NameError};
 use crate::operation::Operation;
 
 /// Where a subscription's messages come from: one app's endpoint, or a model of any app.
@@ -49,6 +49,11 @@ impl From {
         endpoint.split_once('/').is_some_and(|(app, model)| {
             model == self.model && self.app.as_deref().is_none_or(|own| own == app)
         })
+    }
+
+    /// Whether every endpoint that the other means is meant.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.model == other.model && (self.app.is_none() || self.app == other.app)
     }
 
     /// Whether one endpoint may be meant by both.
@@ -145,14 +150,6 @@ impl Subscriptions {
     fn ordered_apps(&self) -> impl Iterator<Item = &str> {
         let global = self.0.iter().filter(|s| s.consistency == Some(Consistency::Global));
         global.filter_map(|s| s.from.app.as_deref())
-    }
-
-    /// Whether what was applied of this key matters: it is of a subscribed endpoint, or the order of an app whose order is asked for.
-    pub(crate) fn wants_key(&self, key: &Key) -> bool {
-        match key.order_of() {
-            Some(app) => self.ordered_apps().any(|ordered| ordered == app),
-            None => self.wants(key.endpoint_str()),
-        }
     }
 
     /// Whether messages of this endpoint are wanted.
@@ -345,6 +342,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_from_any_app_covers_what_is_taken_from_one() {
+        let covers = |own: &str, other: &str| From::parse(own).unwrap().covers(&From::parse(other).unwrap());
+        assert!(
+            covers("*/user", "shop/user") && covers("*/user", "*/user") && covers("shop/user", "shop/user")
+        );
+        assert!(
+            !covers("shop/user", "*/user")
+                && !covers("shop/user", "blog/user")
+                && !covers("*/user", "shop/post")
+        );
+    }
+
+    #[test]
     fn a_subscription_that_does_not_say_gets_the_app_s_consistency_and_bareback_goes_over_all() {
         let subscriptions = Subscriptions::new(vec![
             asking("crowdtap/user", None),
@@ -358,8 +368,6 @@ mod tests {
         assert_eq!(asked(&weak), [Consistency::Weak, Consistency::Global]);
         assert_eq!(weak.orders(), [From::order_of("crowdtap")]);
         assert_eq!(weak.orders()[0].binding(), "crowdtap.*");
-        assert!(weak.wants_key(&Key::of_order("crowdtap").unwrap()));
-        assert!(!weak.wants_key(&Key::of_order("accounts").unwrap()));
         let bareback = subscriptions.with_default(Consistency::None).unwrap();
         assert_eq!(asked(&bareback), [Consistency::None, Consistency::None]);
         assert_eq!(bareback.orders(), []);

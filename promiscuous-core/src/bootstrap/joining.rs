@@ -160,6 +160,22 @@ pub(super) async fn keep(database: &dyn Database, bootstrap: &Bootstrap) -> Resu
     transaction.commit().await
 }
 
+/// The rows of this source are not wanted any more.
+pub(crate) async fn forget(database: &dyn Database, source: &str) -> Result<(), DatabaseError> {
+    let dialect = database.dialect();
+    let mut transaction = database.begin().await?;
+    if let Some(mut bootstrap) = locked(transaction.as_mut(), dialect).await? {
+        bootstrap.sources.retain(|wanted| wanted != source);
+        let parts = read_parts(transaction.query(select_parts(dialect), &[SqlType::Text]).await?)?;
+        let is_complete = complete(&bootstrap.sources, &parts).len() == bootstrap.sources.len();
+        let mut sql = Sql::new(dialect, "UPDATE promiscuous_sync SET position = ");
+        sql.bind(text(&bootstrap)?).push(", state = ").bind(if is_complete { ENDED } else { JOINING });
+        sql.push(" WHERE name = ").bind(ROW);
+        transaction.execute(sql).await?;
+    }
+    transaction.commit().await
+}
+
 /// Takes in what a publisher says, an app of this name. `state_of` tells what a source becomes when all of its rows have come.
 pub(crate) async fn take(
     transaction: &mut dyn Transaction,

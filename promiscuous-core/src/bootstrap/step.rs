@@ -96,6 +96,21 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whose rows a publisher tells of with it.
+    pub(crate) fn rows_of(&self) -> Option<&Endpoint> {
+        match self {
+            Self::UnderWay { endpoint, .. }
+            | Self::Done { endpoint, .. }
+            | Self::Failed { endpoint, .. }
+            | Self::GoneIsTold { endpoint, .. } => Some(endpoint),
+            Self::Asked { .. }
+            | Self::Known { .. }
+            | Self::Verify { .. }
+            | Self::Verified { .. }
+            | Self::Unknown => None,
+        }
+    }
+
     /// The message that says it.
     pub(crate) fn message(self, app: &str, generation: u64) -> Message {
         Message {

@@ -301,6 +301,15 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    async fn unbind(&self, queue: &Queue) -> Result<(), BrokerError> {
+        let mut state = self.state();
+        state.check_reachable()?;
+        if let Some(declared) = state.queues.get_mut(&queue.name()) {
+            declared.bindings.retain(|binding| !queue.bindings.contains(binding));
+        }
+        Ok(())
+    }
+
     async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
         let mut state = self.state();
         state.check_reachable()?;

@@ -220,8 +220,12 @@ pub trait Broker: Send + Sync + 'static {
     /// A publication that no queue is bound to is confirmed: nobody wants it yet. One that only goes to an app which has no queue is refused.
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), BrokerError>>;
 
-    /// Declares a queue, its bindings and its dead letters; bindings that it has beyond those are removed by nobody here.
+    /// Declares a queue, its bindings and its dead letters; bindings that it has beyond those stay, see [`unbind`](Broker::unbind).
     async fn declare(&self, queue: &Queue) -> Result<(), BrokerError>;
+
+    /// Takes the bindings of a queue back that are named in it; what it has received by them stays in it. Nothing happens where there is no such binding, or no
+    /// such queue.
+    async fn unbind(&self, queue: &Queue) -> Result<(), BrokerError>;
 
     /// Puts a message among the dead letters of a declared queue, and waits for the confirm. The delivery it came with is acknowledged
     /// by the caller, after that.

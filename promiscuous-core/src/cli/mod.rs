@@ -3,7 +3,7 @@
 //! Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 //!
 //! * `migrate`, `subscribe`, `publish`, `bootstrap`, `verify`, `recover`: what an app needs done
-//! * `status`, `blocked`, `dead`: what its operators look at, and mend
+//! * `status`, `blocked`, `dead`, `unbind`: what its operators look at, and mend
 //! * `signals`, `words`: what they share
 
 use std::process::ExitCode;
@@ -31,6 +31,7 @@ mod recover;
 mod signals;
 mod status;
 mod subscribe;
+mod unbind;
 mod verify;
 mod words;
 
@@ -143,6 +144,8 @@ enum Command {
     Status(status::Options),
     /// Say which messages wait for a cause, and where that cause is.
     Blocked(blocked::Options),
+    /// Take back the binding of what no version of this app subscribes to any more.
+    Unbind(unbind::Options),
     /// Look whether servers, tables and settings fit.
     Doctor(doctor::Options),
 }
@@ -199,6 +202,10 @@ async fn dispatch(cli: Cli, app: &dyn App) -> Result<ExitCode, Error> {
         Command::Blocked(options) => {
             let config = flags.or(Settings::load()?).resolve()?;
             blocked::run(app, options, config).await
+        }
+        Command::Unbind(options) => {
+            let config = flags.or(Settings::load()?).resolve()?;
+            unbind::run(app, options, config).await
         }
         Command::Doctor(options) => doctor::run(app, options, flags.or(Settings::load()?).resolve()?).await,
     }

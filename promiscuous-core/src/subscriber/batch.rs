@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::applier::{self, Again, BatchError};
 use super::backoff::Backoff;
+use super::binding::Bound;
 use super::scheduler::{Policy, Sequence};
 use super::versions;
 use crate::database::{ApplyError, Database, DatabaseErrorKind};
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) database: Arc<dyn Database>,
     pub(super) store: Arc<dyn AppliedStore>,
     pub(super) retry: Backoff,
+    /// How far clocks may be apart, in microseconds.
+    pub(super) skew: u64,
 }
 
 /// What became of a batch.
@@ -36,8 +39,10 @@ pub(super) struct Outcome {
     pub(super) applied: Vec<Sequence>,
     /// At fault, and why.
     pub(super) failed: Vec<(Sequence, String)>,
-    /// Rolled back with others' faults.
+    /// Rolled back with others' faults, or because of what is in `bound`.
     pub(super) returned: Vec<Sequence>,
+    /// What the app has bound, where the worker does not know all of it.
+    pub(super) bound: Option<Vec<Bound>>,
 }
 
 impl Outcome {
@@ -128,7 +133,7 @@ pub(super) async fn work(
     let mut parts = Vec::new();
     parts.push(0..messages.len());
     while let Some(part) = parts.pop() {
-        match apply_part(&shared, &messages[part.clone()]).await {
+        match apply_part(&shared, &policy, &messages[part.clone()]).await {
             Ok(()) => {
                 advance(&shared, &policy, &messages[part.clone()]).await;
                 outcome.applied.extend(&sequences[part]);
@@ -139,6 +144,11 @@ pub(super) async fn work(
                 // Later messages may depend on the one that failed: the scheduler sorts them out.
                 outcome.returned.extend(&sequences[part.start..at]);
                 outcome.returned.extend(&sequences[at + 1..]);
+                return outcome;
+            }
+            Err(Fault::Bound(bound)) => {
+                outcome.bound = Some(bound);
+                outcome.returned.extend(&sequences[part.start..]);
                 return outcome;
             }
             Err(Fault::Unknown(why)) if part.len() == 1 => {
@@ -162,15 +172,17 @@ enum Fault {
     Message(usize, String),
     /// One of them, nobody knows which (a failed COMMIT).
     Unknown(String),
+    /// None: the worker does not know what the app has bound.
+    Bound(Vec<Bound>),
 }
 
 /// One transaction, tried again as long as only the server or other transactions are at fault.
-async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fault> {
+async fn apply_part(shared: &Shared, policy: &Policy, messages: &[Arc<Message>]) -> Result<(), Fault> {
     let mut contentions = 0;
     let mut failures = 0;
     let mut how = Again::Together;
     loop {
-        let applied = applier::apply(shared.database.as_ref(), &shared.subscriptions, messages, how).await;
+        let applied = applier::apply(shared, policy, messages, how).await;
         let Err(error) = applied else { return Ok(()) };
         match kind(&error) {
             Some(DatabaseErrorKind::Connection) => {
@@ -196,6 +208,7 @@ async fn apply_part(shared: &Shared, messages: &[Arc<Message>]) -> Result<(), Fa
             }
             BatchError::Message { position, source } => Fault::Message(position, chain(&source)),
             BatchError::Together(source) => Fault::Unknown(chain(&source)),
+            BatchError::Bound(bound) => Fault::Bound(bound),
             BatchError::Database(error) => Fault::Unknown(chain(&error)),
         });
     }
@@ -206,7 +219,7 @@ fn kind(error: &BatchError) -> Option<DatabaseErrorKind> {
         BatchError::Database(error) => Some(error.kind),
         BatchError::Message { source: ApplyError::Database { source, .. }, .. }
         | BatchError::Together(ApplyError::Database { source, .. }) => Some(source.kind),
-        BatchError::Message { .. } | BatchError::Together(_) => None,
+        BatchError::Message { .. } | BatchError::Together(_) | BatchError::Bound(_) => None,
     }
 }
 

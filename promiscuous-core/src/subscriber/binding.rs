@@ -1,6 +1,6 @@
 //! Binding the app's queue, and remembering since when.
 
-use super::scheduler::{Policy, Source};
+use super::scheduler::{NOT_YET, Policy, Source};
 use super::settings::SubscriberSettings;
 use crate::bootstrap::joining::{self, JOINING};
 use crate::broker::{Broker, Queue};
@@ -35,22 +35,29 @@ pub(super) struct Binder<'a> {
 impl Binder<'_> {
     /// Declares the queue with all bindings, then records the moment for those that are new.
     ///
-    /// In this order: a moment recorded before the binding holds would make messages wait for causes that never come.
+    /// In this order: a moment recorded before the binding holds would make messages wait for causes that never come. That a binding is to come
+    /// is recorded before: from then on workers of other versions of the app leave its messages to this one.
     pub(super) async fn bind(&self) -> Result<(Queue, Policy), Error> {
         let sources = self.sources();
         let bindings = sources.iter().map(|(from, _)| from.binding()).collect();
         let queue = Queue { app: self.settings.app.clone(), bindings, kind: self.settings.queue_kind };
         self.declare(&queue).await?;
         fail::fail_point!("after_declare");
-        let skew = u64::try_from(self.settings.clock_skew.as_micros()).unwrap_or(u64::MAX);
-        let mut bound = Vec::with_capacity(sources.len());
+        let mut own = Vec::with_capacity(sources.len());
         for (from, consistency) in sources {
-            let (since, joining) = bound_since(self.database, &from.to_string(), state(consistency)).await?;
-            let limit = since.saturating_add(skew);
-            bound.push(Source { from, bound: since, since: limit, consistency, joining });
+            bound_since(self.database, &from.to_string(), state(consistency)).await?;
+            own.push(Source {
+                from,
+                bound: NOT_YET,
+                since: NOT_YET,
+                consistency,
+                joining: false,
+                taken: true,
+            });
         }
         forget_orders(self.database, self.subscriptions).await?;
-        Ok((queue, Policy::new(bound)))
+        let skew = u64::try_from(self.settings.clock_skew.as_micros()).unwrap_or(u64::MAX);
+        Ok((queue, Policy::new(with(&own, &bound(self.database).await?, skew))))
     }
 
     /// Declares the queue. Where it is gone although it was there, or the database is empty although it was not, messages were lost: then
@@ -73,7 +80,7 @@ impl Binder<'_> {
                     "messages were lost ({reason}): all rows are to be sent again, and until they have come, nothing waits for its causes"
                 );
                 notice::tell(&Notice::Joining { reason: reason.to_owned() });
-                self.join(&[]).await?;
+                self.join(self.everything(&before)).await?;
             }
             Some(reason) => {
                 tracing::error!("messages were lost ({reason}): run `promiscuous bootstrap`");
@@ -81,22 +88,28 @@ impl Binder<'_> {
                     reason: format!("{reason}, and nobody asks for what it had"),
                 });
             }
-            None if before.is_empty() => {
-                tracing::info!(
-                    "bound for the first time: what was written before comes with `promiscuous bootstrap`"
-                );
-                self.announce().await?;
-            }
             None => {}
         }
-        Ok(self.broker.declare(queue).await?)
+        self.announce().await?;
+        fail::fail_point!("before_declare");
+        let mut queue = queue.clone();
+        if depth.is_none() {
+            // What only another version of the app takes was lost as well.
+            queue.bindings.extend(self.everything(&before).iter().map(From::binding));
+        }
+        Ok(self.broker.declare(&queue).await?)
     }
 
-    /// Begins a bootstrap of these sources, of all when there are none.
-    pub(super) async fn join(&self, only: &[From]) -> Result<(), Error> {
-        let is_meant = |from: &From| only.is_empty() || only.contains(from);
-        let mut wanted: Vec<From> =
-            self.subscriptions.sources().into_iter().filter(|from| is_meant(from)).collect();
+    /// What this program takes, and what other versions of the app do.
+    fn everything(&self, bound: &[Bound]) -> Vec<From> {
+        let mut everything = self.subscriptions.sources();
+        let others = bound.iter().filter_map(|bound| From::parse(&bound.endpoint).ok());
+        everything.extend(others.filter(|from| !self.subscriptions.sources().contains(from)));
+        everything
+    }
+
+    /// Begins a bootstrap of these sources.
+    pub(super) async fn join(&self, mut wanted: Vec<From>) -> Result<(), Error> {
         let of_order = |order: &From| wanted.iter().any(|from| order.orders(from));
         // A place in an order may have been lost with any message of its app.
         let orders: Vec<From> = self.subscriptions.orders().into_iter().filter(of_order).collect();
@@ -128,10 +141,18 @@ impl Binder<'_> {
         Ok(current.is_some_and(|(bootstrap, _)| bootstrap.is_bound))
     }
 
-    /// Tells other workers that the queue is bound for the first time.
+    /// Tells other workers what the queue is about to be bound to that it was not bound to before.
     async fn announce(&self) -> Result<(), Error> {
+        let before = bound(self.database).await?;
         for (from, _) in self.sources() {
-            insert(self.database, &from.to_string(), BINDING).await?;
+            let name = from.to_string();
+            if before.iter().all(|bound| bound.endpoint != name) {
+                tracing::info!(
+                    source = %from,
+                    "bound for the first time: what was written before comes with `promiscuous bootstrap`"
+                );
+                insert(self.database, &name, BINDING).await?;
+            }
         }
         Ok(())
     }
@@ -150,23 +171,35 @@ pub(super) fn state_of(subscriptions: &Subscriptions, source: &str) -> &'static 
     }
 }
 
-/// The same sources, in the state that the database has for them now.
-pub(super) async fn refreshed(
-    database: &dyn Database,
-    sources: &[Source],
-) -> Result<Vec<Source>, DatabaseError> {
-    let bound = bound(database).await?;
-    let refresh = |source: &Source| {
-        let name = source.from.to_string();
-        let mut source = source.clone();
-        if let Some(now) = bound.iter().find(|bound| bound.endpoint == name) {
-            let skew = source.since.saturating_sub(source.bound);
-            (source.bound, source.since) = (now.since, now.since.saturating_add(skew));
-            source.joining = now.state == JOINING;
-        }
-        source
+/// What the app has bound, as its database has it: what this program takes, and what other versions of it do. Without orders that it does not ask for.
+pub(super) fn with(sources: &[Source], bound: &[Bound], skew: u64) -> Vec<Source> {
+    let of = |bound: &Bound, from: From, consistency: Consistency, taken: bool| {
+        let at = if bound.state == BINDING { NOT_YET } else { bound.since };
+        let joining = bound.state == JOINING;
+        Source { from, bound: at, since: at.saturating_add(skew), consistency, joining, taken }
     };
-    Ok(sources.iter().map(refresh).collect())
+    let own = sources.iter().filter(|source| source.taken);
+    let mut all: Vec<Source> = own
+        .map(|source| {
+            let name = source.from.to_string();
+            let state = bound.iter().find(|bound| bound.endpoint == name);
+            state.map_or_else(
+                || source.clone(),
+                |state| of(state, source.from.clone(), source.consistency, true),
+            )
+        })
+        .collect();
+    // What names an app first: its messages are left to whoever takes them from any app as well.
+    let (any_app, one_app): (Vec<&Bound>, Vec<&Bound>) =
+        bound.iter().partition(|bound| bound.endpoint.starts_with('*'));
+    for bound in one_app.into_iter().chain(any_app) {
+        let Ok(from) = From::parse(&bound.endpoint) else { continue };
+        if all.iter().all(|source| source.from != from) {
+            let consistency = if bound.state == WEAK { Consistency::Weak } else { Consistency::Causal };
+            all.push(of(bound, from, consistency, false));
+        }
+    }
+    all
 }
 
 /// An endpoint that the app has bound.
@@ -180,7 +213,7 @@ pub(crate) struct Bound {
     pub(crate) since: u64,
 }
 
-/// Every endpoint that the app has ever bound.
+/// Every endpoint that the app has bound, but for those that `promiscuous unbind` took back.
 pub(crate) async fn bound(database: &dyn Database) -> Result<Vec<Bound>, DatabaseError> {
     let select = "SELECT endpoint, state, bound_since FROM promiscuous_subscriptions ORDER BY endpoint";
     let columns = [SqlType::Text, SqlType::Text, SqlType::Int];
@@ -194,21 +227,17 @@ pub(crate) async fn bound(database: &dyn Database) -> Result<Vec<Bound>, Databas
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Since when messages of this endpoint are waited for, in microseconds since 1970: since it was first bound, or since it is not
-/// weak any more; now, if that is new. And whether its rows are on their way.
-async fn bound_since(database: &dyn Database, endpoint: &str, state: &str) -> Result<(u64, bool), Error> {
+/// Records since when messages of this endpoint are waited for, where that is new: since it was first bound, or since it is not
+/// weak any more.
+async fn bound_since(database: &dyn Database, endpoint: &str, state: &str) -> Result<(), Error> {
     loop {
-        let mut sql = Sql::new(
-            database.dialect(),
-            "SELECT bound_since, state FROM promiscuous_subscriptions WHERE endpoint = ",
-        );
+        let mut sql =
+            Sql::new(database.dialect(), "SELECT state FROM promiscuous_subscriptions WHERE endpoint = ");
         sql.bind(endpoint);
-        let rows = database.query(sql, &[SqlType::Int, SqlType::Text]).await?;
+        let rows = database.query(sql, &[SqlType::Text]).await?;
         match rows.first().map(Vec::as_slice) {
-            Some([SqlValue::Int(since), SqlValue::Text(stored)]) if stored == state || stored == JOINING => {
-                return Ok((u64::try_from(*since).unwrap_or(0), stored == JOINING));
-            }
-            Some([_, SqlValue::Text(stored)]) => {
+            Some([SqlValue::Text(stored)]) if stored == state || stored == JOINING => return Ok(()),
+            Some([SqlValue::Text(stored)]) => {
                 let mut sql = Sql::new(database.dialect(), "UPDATE promiscuous_subscriptions SET state = ");
                 sql.bind(state);
                 if state == LIVE || stored == BINDING {
@@ -225,6 +254,13 @@ async fn bound_since(database: &dyn Database, endpoint: &str, state: &str) -> Re
             None => insert(database, endpoint, state).await?,
         }
     }
+}
+
+/// Forgets that an endpoint is bound: from then on its messages are passed over. Whether it was.
+pub(crate) async fn forget(database: &dyn Database, endpoint: &str) -> Result<bool, DatabaseError> {
+    let mut sql = Sql::new(database.dialect(), "DELETE FROM promiscuous_subscriptions WHERE endpoint = ");
+    sql.bind(endpoint);
+    Ok(database.execute(sql).await? > 0)
 }
 
 /// Records it, unless another worker of this app was first: then its moment counts.
@@ -247,4 +283,59 @@ async fn forget_orders(database: &dyn Database, subscriptions: &Subscriptions) -
         sql.push(" AND endpoint <> ").bind(order.to_string());
     }
     database.execute(sql).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(endpoint: &str, state: &str) -> Bound {
+        Bound { endpoint: endpoint.into(), state: state.into(), since: 100 }
+    }
+
+    fn own(from: &str) -> Source {
+        Source {
+            from: From::parse(from).unwrap(),
+            bound: NOT_YET,
+            since: NOT_YET,
+            consistency: Consistency::Weak,
+            joining: false,
+            taken: true,
+        }
+    }
+
+    #[test]
+    fn what_this_program_takes_comes_first_and_what_others_take_is_known_as_well() {
+        let bound = [
+            row("*/post", LIVE),
+            row("shop/*", LIVE),
+            row("shop/order", WEAK),
+            row("shop/post", BINDING),
+            row("shop/user", JOINING),
+        ];
+        let all = with(&[own("shop/user")], &bound, 7);
+        let told: Vec<_> = all
+            .iter()
+            .map(|one| (one.from.to_string(), one.bound, one.since, one.consistency, one.joining, one.taken))
+            .collect();
+        let of = |name: &str, at, since, consistency, joining, taken| {
+            (name.to_owned(), at, since, consistency, joining, taken)
+        };
+        assert_eq!(
+            told,
+            [
+                // Its consistency is what this program says.
+                of("shop/user", 100, 107, Consistency::Weak, true, true),
+                of("shop/order", 100, 107, Consistency::Weak, false, false),
+                // Nobody waits for it yet.
+                of("shop/post", NOT_YET, NOT_YET, Consistency::Causal, false, false),
+                of("*/post", 100, 107, Consistency::Causal, false, false),
+            ]
+        );
+        // Once more with what is known: nothing changes, or nobody would ever know.
+        assert_eq!(with(&all, &bound, 7), all);
+        // What was unbound is gone; what this program takes stays.
+        let left: Vec<String> = with(&all, &[], 7).iter().map(|one| one.from.to_string()).collect();
+        assert_eq!(left, ["shop/user"]);
+    }
 }

@@ -59,7 +59,7 @@ impl Worker {
         self.looks += 1;
         if self.looks.is_multiple_of(LOOK_AGAIN) {
             self.scheduler.all_changed();
-            self.parked.look_at_late();
+            self.parked.look_now_and_then();
         }
         if self.looks.is_multiple_of(LOOK_AT_PARKED) {
             self.parked.look_at_all();

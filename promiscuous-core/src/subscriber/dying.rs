@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::applier::{self, Again};
+use super::applier::{self, Again, BatchError};
 use super::batch::{self, Shared};
+use super::binding;
 use super::scheduler::{Policy, Sequence};
 use super::settings::OnDead;
 use super::worker::Worker;
@@ -60,7 +61,7 @@ impl Worker {
         self.subscriber.status.send_modify(|status| status.dead += 1);
         // Unless its connection was lost: then it comes, and dies, again.
         if let Some(held) = self.held.remove(sequence) {
-            self.parked.left(sequence);
+            self.parked.has_left(sequence);
             held.delivery.acknowledger.ack(&[held.delivery.tag]).await;
         }
         match self.subscriber.settings.on_dead {
@@ -73,7 +74,7 @@ impl Worker {
 /// Waits for servers that are away.
 async fn die(
     shared: Arc<Shared>,
-    policy: Arc<Policy>,
+    mut policy: Arc<Policy>,
     broker: Arc<dyn Broker>,
     queue: Queue,
     on_dead: OnDead,
@@ -84,8 +85,11 @@ async fn die(
     if on_dead == OnDead::Skip {
         let dummy = [Arc::new(Message { operations: Vec::new(), ..Message::clone(&message) })];
         let mut failures = 0;
-        let (database, subscriptions) = (shared.database.as_ref(), &shared.subscriptions);
-        while let Err(error) = applier::apply(database, subscriptions, &dummy, Again::Together).await {
+        while let Err(error) = applier::apply(&shared, &policy, &dummy, Again::Together).await {
+            if let BatchError::Bound(bound) = error {
+                policy = Arc::new(Policy::new(binding::with(policy.sources(), &bound, shared.skew)));
+                continue;
+            }
             failures += 1;
             if failures == 1 {
                 tracing::warn!(error = %chain(&error), "a dead letter's versions cannot be consumed; trying again");

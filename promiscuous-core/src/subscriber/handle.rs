@@ -44,7 +44,8 @@ impl Subscriber {
     ) -> Result<Self, Error> {
         let subscriptions = subscriptions.with_default(settings.consistency)?;
         let retry = Backoff { first: settings.retry_first, longest: settings.retry_longest };
-        let shared = Arc::new(Shared { subscriptions, database, store, retry });
+        let skew = u64::try_from(settings.clock_skew.as_micros()).unwrap_or(u64::MAX);
+        let shared = Arc::new(Shared { subscriptions, database, store, retry, skew });
         Ok(Self { settings, shared, broker, status: watch::Sender::default(), health: Health::new() })
     }
 
@@ -81,7 +82,8 @@ impl Subscriber {
         if only.is_empty() && is_under_way {
             return Ok(());
         }
-        self.binder().join(only).await
+        let wanted = sources.into_iter().filter(|from| only.is_empty() || only.contains(from));
+        self.binder().join(wanted.collect()).await
     }
 
     /// Tells how far the latest bootstrap is, whoever runs it.

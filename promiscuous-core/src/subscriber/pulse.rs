@@ -85,6 +85,10 @@ impl Worker {
             let says =
                 format!("a message has waited for {waits_for} for {waited} s: see `promiscuous blocked`");
             pulse.fails(Level::NotReady, says);
+        } else if let [source, ..] = self.parked.left_to_others() {
+            let says =
+                "messages of {} wait for a program of this app that takes it: see `promiscuous blocked`";
+            pulse.fails(Level::Degraded, says.replace("{}", source));
         } else if self.subscriber.status.borrow().failing > 0 {
             let count = self.subscriber.status.borrow().failing;
             pulse.fails(Level::Degraded, format!("{count} messages failed and are tried again: see the log"));

@@ -1,9 +1,9 @@
-//! The states of the sources, which another worker or `promiscuous bootstrap` may change: read now and then, and at once after an end marker.
+//! What the app has bound, which another worker, `promiscuous bootstrap` or `promiscuous unbind` may change: read now and then, and at once after an end marker.
 
 use std::sync::Arc;
 
-use super::binding;
-use super::scheduler::{Policy, Sequence, Source};
+use super::binding::{self, Bound};
+use super::scheduler::{Policy, Sequence};
 use super::worker::Worker;
 use crate::bootstrap;
 use crate::error::chain;
@@ -35,15 +35,15 @@ impl Worker {
             return;
         }
         let (shared, broker) = (Arc::clone(&self.subscriber.shared), Arc::clone(&self.subscriber.broker));
-        let (policy, asks) = (Arc::clone(&self.policy), self.is_joining());
+        let asks = self.is_joining();
         let app = self.subscriber.settings.app.clone();
         self.states.spawn(async move {
             let database = shared.database.as_ref();
             if asks && let Err(error) = bootstrap::ask(&app, database, broker.as_ref()).await {
                 tracing::warn!(error = %chain(&error), "the publishers cannot be asked for all rows; trying again");
             }
-            match binding::refreshed(database, policy.sources()).await {
-                Ok(sources) => Some(sources),
+            match binding::bound(database).await {
+                Ok(bound) => Some(bound),
                 Err(error) => {
                     tracing::debug!(error = %chain(&error), "the states of subscriptions cannot be read; trying again");
                     None
@@ -52,17 +52,28 @@ impl Worker {
         });
     }
 
-    pub(super) fn states_read(&mut self, states: Option<Vec<Source>>) {
-        let Some(sources) = states.filter(|sources| sources != self.policy.sources()) else { return };
-        for (before, now) in self.policy.sources().iter().zip(&sources) {
-            match (before.joining, now.joining) {
-                (false, true) => tracing::info!(source = %now.from, "joining: its rows are on their way"),
-                (true, false) => tracing::info!(source = %now.from, "live: all of its rows have come"),
+    /// Takes in what the app has bound.
+    pub(super) fn states_read(&mut self, bound: Option<Vec<Bound>>) {
+        let Some(bound) = bound else { return };
+        let before = Arc::clone(&self.policy);
+        let sources = binding::with(before.sources(), &bound, self.subscriber.shared.skew);
+        if sources == before.sources() {
+            return;
+        }
+        for now in &sources {
+            let was_joining = before.sources().iter().find(|b| b.from == now.from).map(|b| b.joining);
+            match (was_joining, now.joining) {
+                (Some(false), true) => {
+                    tracing::info!(source = %now.from, "joining: its rows are on their way")
+                }
+                (Some(true), false) => tracing::info!(source = %now.from, "live: all of its rows have come"),
+                (None, _) => tracing::info!(source = %now.from, "bound by another version of this app"),
                 _ => {}
             }
         }
         self.policy = Arc::new(Policy::new(sources));
         self.scheduler.change(Arc::clone(&self.policy));
+        self.take_back_what_is_left();
         self.parked.look_at_all();
     }
 }

@@ -10,12 +10,13 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Outcome};
+use super::binding::Bound;
 use super::handle::Subscriber;
 use super::held::{ByConnection, Held, InMemory};
 use super::parking::ParkingState;
 use super::pulse::Longest;
-use super::scheduler::{Arrival, Policy, Scheduler, Sequence, Source};
-use super::settings::Status;
+use super::scheduler::{Arrival, Policy, Scheduler, Sequence};
+use super::settings::{Status, SubscriberSettings};
 use crate::broker::{BrokerError, Consumer, Delivery, Prefetch, Queue};
 use crate::clock;
 use crate::consistency::Consistency;
@@ -66,7 +67,7 @@ pub(super) struct Worker {
     /// What has waited longest for its cause.
     pub(super) longest: Longest,
     /// The states of the sources: being read, and asked for where rows are on their way. One task at a time.
-    pub(super) states: JoinSet<Option<Vec<Source>>>,
+    pub(super) states: JoinSet<Option<Vec<Bound>>>,
 }
 
 impl Worker {
@@ -105,6 +106,9 @@ impl Worker {
         loop {
             self.start_loads();
             self.start_batches();
+            if !self.parked.leaving.is_empty() {
+                self.start_parking();
+            }
             self.start_looking();
             self.look_whether_stuck(consumer.as_deref().map(Consumer::prefetch));
             let (parks_at, looks_at) = (self.parks_at(), self.looks_at());
@@ -226,7 +230,7 @@ impl Worker {
                 // is acknowledged now, the other when it is applied.
                 if let Some(earlier) = self.held.redelivered(sequence, delivery) {
                     // If that one was parked, its row goes: the broker has it now.
-                    self.parked.left(sequence);
+                    self.parked.has_left(sequence);
                     earlier.acknowledger.ack(&[earlier.tag]).await;
                 }
             }
@@ -244,16 +248,19 @@ impl Worker {
     }
 
     fn start_batches(&mut self) {
-        let settings = &self.subscriber.settings;
-        while self.batches.len() < settings.workers && self.scheduler.ready_len() > 0 {
-            let idle = settings.workers - self.batches.len();
+        let SubscriberSettings { workers, batch: limit, .. } = self.subscriber.settings;
+        while self.batches.len() < workers && self.scheduler.ready_len() > 0 {
+            let idle = workers - self.batches.len();
             // An even share for each idle worker; a batch never waits to fill up.
-            let share = self.scheduler.ready_len().div_ceil(idle).clamp(1, settings.batch);
-            let sequences = self.scheduler.next_batch(share, settings.batch);
+            let share = self.scheduler.ready_len().div_ceil(idle).clamp(1, limit);
+            let sequences = self.scheduler.next_batch(share, limit);
             let messages: Vec<Arc<Message>> =
                 sequences.iter().filter_map(|s| self.scheduler.message(*s).cloned()).collect();
             if messages.is_empty() {
                 return;
+            }
+            if self.leave_to_others(&sequences) {
+                continue;
             }
             let (shared, policy) = (Arc::clone(&self.subscriber.shared), Arc::clone(&self.policy));
             let task = self.batches.spawn(batch::work(shared, policy, sequences.clone(), messages));
@@ -282,6 +289,7 @@ impl Worker {
         for (sequence, error) in outcome.failed {
             self.message_failed(sequence, &error).await;
         }
+        self.states_read(outcome.bound);
         self.scheduler.returned(&outcome.returned);
         if has_place_of_others {
             self.start_parking();
@@ -335,7 +343,7 @@ impl Worker {
         let mut applied = 0;
         for sequence in sequences {
             let Some(held) = self.held.remove(*sequence) else { continue };
-            self.parked.left(*sequence);
+            self.parked.has_left(*sequence);
             applied += 1;
             if let Some(message) = self.scheduler.message(*sequence) {
                 let took = Duration::from_millis(now.saturating_sub(message.timestamp));
@@ -366,6 +374,7 @@ impl Worker {
             self.scheduler.forget(sequence);
         }
         self.retries.retain(|(_, sequence)| self.held.contains(*sequence));
+        self.parked.leaving.retain(|sequence, _| self.held.contains(*sequence));
     }
 
     /// The graceful end: what has begun is applied and acknowledged, the rest returns to the queue.

@@ -26,5 +26,6 @@ mod syncs;
 mod tls;
 mod unseen;
 mod version_stores;
+mod versions_of_an_app;
 mod wire_format;
 mod wire_texts;

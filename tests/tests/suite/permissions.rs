@@ -150,6 +150,14 @@ mod faults {
             worker.said().iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
         // The body that is no message is one.
         assert_eq!(complaints.len(), 1, "{complaints:#?}");
+        // and takes it no more
+        let mut unbind = process(env!("CARGO_BIN_EXE_command"), to, servers, &there)
+            .arg("unbind")
+            .arg(format!("{from}/counter"))
+            .arg("--yes")
+            .with_log()
+            .spawn();
+        assert!(unbind.wait().await.success(), "{:#?}", unbind.said());
         // and a process ends the work of others
         let mut recover = process(env!("CARGO_BIN_EXE_command"), from, servers, &here)
             .arg("recover")

@@ -124,6 +124,10 @@ impl Broker for RabbitMq {
         topology::declare(self, queue).await
     }
 
+    async fn unbind(&self, queue: &Queue) -> Result<(), BrokerError> {
+        topology::unbind(self, queue).await
+    }
+
     async fn bury(&self, queue: &Queue, letter: DeadLetter) -> Result<(), BrokerError> {
         burying::bury(self, queue, letter).await
     }

@@ -131,6 +131,26 @@ pub(super) async fn declare(broker: &RabbitMq, queue: &Queue) -> Result<(), Brok
         .await
 }
 
+/// Takes bindings back; those that are not there are no error.
+pub(super) async fn unbind(broker: &RabbitMq, queue: &Queue) -> Result<(), BrokerError> {
+    let at = broker.at();
+    let name = short(at, queue.name())?;
+    broker
+        .on_own_channel(async |channel| {
+            for binding in &queue.bindings {
+                let (exchange, pattern) = (EXCHANGE.into(), short(at, binding.as_str())?);
+                match channel.queue_unbind(name.clone(), exchange, pattern, FieldTable::default()).await {
+                    Ok(()) => {}
+                    // Neither is the queue, and the channel is closed.
+                    Err(error) if not_found(&error) => return Ok(()),
+                    Err(error) => return Err(broker_error(at, &error)),
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
 /// What is in a queue now; none when it or its dead letters are not there.
 pub(super) async fn depth(broker: &RabbitMq, queue: &Queue) -> Result<Option<QueueDepth>, BrokerError> {
     let at = broker.at();

@@ -64,6 +64,11 @@ pub(super) enum Place {
         /// The message that brings it.
         cause_id: Uuid,
     },
+    /// Left here to a program of this app that takes its endpoint.
+    Left {
+        /// The message that brings it.
+        cause_id: Uuid,
+    },
     /// Among the dead letters of this app.
     Dead {
         /// The message that brings it.
@@ -90,6 +95,9 @@ impl Place {
             Self::Parked { cause_id } => format!("it is parked as well, by the message {cause_id}: see what that waits for"),
             Self::Failing { cause_id } => format!(
                 "it is brought by the message {cause_id}, which failed and is tried again: the log of `promiscuous subscribe` says why"
+            ),
+            Self::Left { cause_id } => format!(
+                "it is brought by the message {cause_id}, which waits for another program of this app: see what this list says of it"
             ),
             Self::Dead { cause_id } => format!(
                 "it is a dead letter: `promiscuous dead show {cause_id}` says why; mend that, then `promiscuous dead retry --id {cause_id}`"

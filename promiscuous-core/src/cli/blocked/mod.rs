@@ -1,4 +1,5 @@
-//! `promiscuous blocked`: what waits for a cause, and where that cause is; and what has failed and waits for its next attempt.
+//! `promiscuous blocked`: what waits for a cause, and where that cause is; what has failed and waits for its next attempt; and what is left
+//! to another version of the app.
 //!
 //! * `cause`: what a message waits for, where that can be, and what to do about it (pure)
 //! * `search`: looks for the causes in this app's database and dead letters, and in the publishers' Redis
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::status::connect;
-use super::words::{Format, age, line};
+use super::words::{Format, age, line, printable};
 use crate::clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -66,6 +67,25 @@ enum Waits {
     Cause(Cause),
     /// Its next attempt.
     Attempt(Attempt),
+    /// A program of this app that takes its endpoint.
+    Left(Left),
+}
+
+/// What a message is for that was left to another program of this app.
+#[derive(Clone, Serialize)]
+struct Left {
+    /// The endpoint, as subscriptions name it.
+    left_to_who_takes: String,
+}
+
+impl Left {
+    /// What to do about it.
+    fn advice(&self) -> String {
+        let endpoint = printable(&self.left_to_who_takes);
+        format!(
+            "run `promiscuous subscribe` of a version of this app that takes {endpoint}; if there is none any more, `promiscuous unbind {endpoint}`"
+        )
+    }
 }
 
 /// The next attempt of a message that has failed.
@@ -90,6 +110,8 @@ struct Shown<'a> {
     place: Option<&'a Place>,
     #[serde(flatten)]
     attempt: Option<Attempt>,
+    #[serde(flatten)]
+    left: Option<&'a Left>,
     advice: String,
 }
 
@@ -141,6 +163,7 @@ impl Blocked {
                 Until::Cause(key, version) => {
                     Waits::Cause(Cause::of(key.clone(), *version, message.as_ref()))
                 }
+                Until::Taken(source) => Waits::Left(Left { left_to_who_takes: source.clone() }),
                 Until::Attempt(at) => Waits::Attempt(Attempt { attempts: waiting.attempts, retry_at: *at }),
             },
         }
@@ -149,7 +172,7 @@ impl Blocked {
     fn cause(&self) -> Option<&Cause> {
         match &self.waits {
             Waits::Cause(cause) => Some(cause),
-            Waits::Attempt(_) => None,
+            Waits::Attempt(_) | Waits::Left(_) => None,
         }
     }
 
@@ -164,6 +187,13 @@ impl Blocked {
         match &self.waits {
             Waits::Cause(cause) => {
                 format!("{id}  {what} waits since {since} for {cause}: {}", search.place_of(cause).advice())
+            }
+            Waits::Left(left) => {
+                let endpoint = printable(&left.left_to_who_takes);
+                format!(
+                    "{id}  {what} waits since {since} for a program that takes {endpoint}: {}",
+                    left.advice()
+                )
             }
             Waits::Attempt(Attempt { attempts, retry_at }) => {
                 let next = age(now, *retry_at);
@@ -185,10 +215,18 @@ impl Blocked {
             cause: self.cause(),
             place: place.as_ref(),
             attempt: match waits {
-                Waits::Cause(_) => None,
                 Waits::Attempt(attempt) => Some(*attempt),
+                Waits::Cause(_) | Waits::Left(_) => None,
             },
-            advice: place.as_ref().map_or_else(|| FAILING.to_owned(), Place::advice),
+            left: match waits {
+                Waits::Left(left) => Some(left),
+                Waits::Cause(_) | Waits::Attempt(_) => None,
+            },
+            advice: match (waits, &place) {
+                (Waits::Left(left), _) => left.advice(),
+                (_, Some(place)) => place.advice(),
+                (_, None) => FAILING.to_owned(),
+            },
         };
         serde_json::to_string(&shown).unwrap_or_default()
     }

@@ -177,6 +177,7 @@ impl Search {
                 self.see_message(waiting.body.as_bytes(), |message| match waiting.until {
                     Until::Cause(..) => Place::Parked { cause_id: message.id },
                     Until::Attempt(_) => Place::Failing { cause_id: message.id },
+                    Until::Taken(_) => Place::Left { cause_id: message.id },
                 });
             }
             match page.into_iter().last() {

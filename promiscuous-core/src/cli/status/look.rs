@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// When the configuration or the models make no sense. A server that is away is a problem of the report.
 pub(super) async fn look(app: &dyn App, config: &Config) -> Result<Report, Error> {
     let links = Links::new(config)?;
-    let subscriptions = app.subscriptions()?;
+    let subscriptions = app.subscriptions()?.with_default(config.consistency)?;
     let queue = queue_of(config);
     let (stored, versions, depth) = tokio::join!(
         in_time(stored(app, config, &subscriptions)),
@@ -86,7 +86,12 @@ async fn stored(app: &dyn App, config: &Config, declared: &Subscriptions) -> Res
     Ok(Stored {
         outbox: Outbox { waiting: tally.waiting, oldest_at: tally.oldest_at, fences: tally.fences },
         generation,
-        parked: Parked { count: parked.blocked, oldest_at: parked.oldest_at, failing: parked.failing },
+        parked: Parked {
+            count: parked.blocked,
+            oldest_at: parked.oldest_at,
+            failing: parked.failing,
+            left: parked.left,
+        },
         subscriptions: joined(declared, bound),
     })
 }
@@ -101,7 +106,8 @@ pub(in crate::cli) async fn connect(app: &dyn App, config: &Config) -> Result<Ar
 
 /// What the program declares, and what the database remembers.
 fn joined(declared: &Subscriptions, bound: Vec<binding::Bound>) -> Vec<Subscription> {
-    let mut missing: Vec<String> = declared.sources().iter().map(ToString::to_string).collect();
+    let mut missing: Vec<String> =
+        declared.sources().iter().chain(&declared.orders()).map(ToString::to_string).collect();
     let mut all: Vec<Subscription> = Vec::new();
     for binding::Bound { endpoint, state, since } in bound {
         let is_declared =

@@ -79,6 +79,8 @@ pub(super) struct Parked {
     pub(super) oldest_at: Option<u64>,
     /// How many have failed, and wait for their next attempt.
     pub(super) failing: u64,
+    /// How many are left to another program of this app, which takes their endpoint.
+    pub(super) left: u64,
 }
 
 /// An endpoint that is subscribed, bound, or both.
@@ -139,8 +141,9 @@ impl Report {
         if subscriptions.iter().any(|one| one.state.as_deref() == Some(JOINING)) {
             advice.push("an endpoint is joining: all of its rows are on their way, and nothing waits for its causes; where they do not come, run `promiscuous publish --serve` in the app that publishes them".to_owned());
         }
-        if subscriptions.iter().any(|one| !one.is_declared) {
-            advice.push("an endpoint is bound that no model of this program takes: remove its binding from the queue if that is so for good".to_owned());
+        if let Some(one) = subscriptions.iter().find(|one| !one.is_declared) {
+            let endpoint = printable(&one.endpoint);
+            advice.push(format!("{endpoint} is bound and no model of this program takes it: its messages wait for a version of this app that does; if there is none any more, run `promiscuous unbind '{endpoint}'`"));
         }
         self.advice = advice;
     }
@@ -178,7 +181,9 @@ impl Report {
         });
         let dead = self.queue.as_ref().map_or_else(unknown, |queue| queue.dead.to_string());
         let parked = self.parked.as_ref().map_or_else(unknown, |parked| {
-            format!("{} blocked{}; {} failing", parked.count, since(parked.oldest_at), parked.failing)
+            let left =
+                if parked.left > 0 { format!("; {} left to others", parked.left) } else { String::new() };
+            format!("{} blocked{}; {} failing{left}", parked.count, since(parked.oldest_at), parked.failing)
         });
         let mut lines = vec![
             format!("app {}", self.app),
@@ -217,7 +222,7 @@ mod tests {
             generation: Some(3),
             versions: Some(Versions { generation: Some(3), is_trusted: true, intents: 1, overdue: 0 }),
             queue: Some(Queue { ready: 7, unacked: None, consumers: 2, dead: 0 }),
-            parked: Some(Parked { count: 0, oldest_at: None, failing: 0 }),
+            parked: Some(Parked { count: 0, oldest_at: None, failing: 0, left: 0 }),
             subscriptions: Some(vec![Subscription {
                 endpoint: "shop/user".into(),
                 is_declared: true,

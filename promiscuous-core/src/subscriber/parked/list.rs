@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Until, unreadable};
+use super::{LEFT, NEVER, Until, unreadable};
 use crate::database::{Database, DatabaseError, Sql, SqlRow, SqlType, SqlValue};
 use crate::dependency::Version;
 use crate::key::Key;
@@ -16,24 +16,27 @@ pub(crate) struct Tally {
     pub(crate) oldest_at: Option<u64>,
     /// Those that have failed, and wait for their next attempt.
     pub(crate) failing: u64,
+    /// Those that are left to another program of this app.
+    pub(crate) left: u64,
 }
 
 /// Counts them.
 pub(crate) async fn tally(database: &dyn Database) -> Result<Tally, DatabaseError> {
-    let sql = Sql::new(
-        database.dialect(),
-        "SELECT COUNT(*), COUNT(CASE WHEN retry_at > 0 THEN 1 END), MIN(CASE WHEN retry_at = 0 THEN arrived_at END) \
-         FROM promiscuous_parked",
+    let text = format!(
+        "SELECT COUNT(*), COUNT(CASE WHEN retry_at > 0 THEN 1 END), COUNT(CASE WHEN retry_at = {NEVER} THEN 1 END), \
+         MIN(CASE WHEN retry_at = 0 THEN arrived_at END) FROM promiscuous_parked"
     );
-    let rows = database.query(sql, &[SqlType::Int, SqlType::Int, SqlType::Int]).await?;
+    let sql = Sql::new(database.dialect(), &text);
+    let rows = database.query(sql, &[SqlType::Int, SqlType::Int, SqlType::Int, SqlType::Int]).await?;
     match rows.first().map(Vec::as_slice) {
-        Some([SqlValue::Int(all), SqlValue::Int(failing), oldest]) => Ok(Tally {
-            blocked: u64::try_from(all - failing).unwrap_or(0),
+        Some([SqlValue::Int(all), SqlValue::Int(timed), SqlValue::Int(left), oldest]) => Ok(Tally {
+            blocked: u64::try_from(all - timed).unwrap_or(0),
             oldest_at: match oldest {
                 SqlValue::Int(at) => u64::try_from(*at).ok(),
                 _ => None,
             },
-            failing: u64::try_from(*failing).unwrap_or(0),
+            failing: u64::try_from(timed - left).unwrap_or(0),
+            left: u64::try_from(*left).unwrap_or(0),
         }),
         _ => Err(unreadable("a count is no number")),
     }
@@ -110,6 +113,7 @@ fn read_row(row: SqlRow) -> Result<Waiting, DatabaseError> {
                     Key::parse(&key).map_err(unreadable)?,
                     Version::new(number(generation), number(version)),
                 ),
+                NEVER => Until::Taken(key.trim_start_matches(LEFT).to_owned()),
                 at => Until::Attempt(at),
             },
             body,

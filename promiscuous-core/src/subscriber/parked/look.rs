@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Parked, unreadable};
+use super::{AFTER_LEFT, LEFT, NEVER, Parked, unreadable};
 use crate::database::{Database, DatabaseError, Sql, SqlRow, SqlType, SqlValue};
 use crate::key::Key;
 
@@ -23,6 +23,8 @@ pub(in crate::subscriber) enum Look {
     Since(u64),
     /// Those that have failed, and whose next attempt is due at this time.
     Due(u64),
+    /// Those that were left to programs that take one of these sources.
+    Left(Vec<String>),
 }
 
 /// At most so many parked messages, the oldest first.
@@ -72,6 +74,10 @@ pub(in crate::subscriber) async fn look(
             sql.push("WHERE p.retry_at > 0 AND p.retry_at <= ").bind(*now);
             "p.retry_at, p.id"
         }
+        Look::Left(sources) => {
+            sql.push("WHERE p.waits_for IN ").bind_in(sources.iter().map(|source| format!("{LEFT}{source}")));
+            "p.id"
+        }
     };
     sql.push(&format!(" ORDER BY {order} LIMIT {limit}"));
     use SqlType::{Int, Text};
@@ -106,7 +112,7 @@ pub(in crate::subscriber) struct Failing {
 pub(in crate::subscriber) async fn failing(database: &dyn Database) -> Result<Failing, DatabaseError> {
     let text = format!(
         "SELECT COUNT(*), MIN(retry_at) FROM (SELECT retry_at FROM promiscuous_parked \
-         WHERE retry_at > 0 ORDER BY retry_at LIMIT {COUNTED}) AS failing"
+         WHERE retry_at > 0 AND retry_at < {NEVER} ORDER BY retry_at LIMIT {COUNTED}) AS failing"
     );
     let sql = Sql::new(database.dialect(), &text);
     let rows = database.query(sql, &[SqlType::Int, SqlType::Int]).await?;
@@ -119,6 +125,22 @@ pub(in crate::subscriber) async fn failing(database: &dyn Database) -> Result<Fa
             },
         }),
         _ => Err(unreadable("a count is no number")),
+    }
+}
+
+/// The sources whose messages are left to programs that take them; one step along an index for each, however many messages there are.
+pub(in crate::subscriber) async fn left(database: &dyn Database) -> Result<Vec<String>, DatabaseError> {
+    let mut sources: Vec<String> = Vec::new();
+    loop {
+        let mut sql =
+            Sql::new(database.dialect(), "SELECT MIN(waits_for) FROM promiscuous_parked WHERE waits_for > ");
+        sql.bind(format!("{LEFT}{}", sources.last().map_or("", String::as_str)));
+        sql.push(" AND waits_for < ").bind(AFTER_LEFT);
+        let rows = database.query(sql, &[SqlType::Text]).await?;
+        match rows.first().map(Vec::as_slice) {
+            Some([SqlValue::Text(next)]) => sources.push(next.trim_start_matches(LEFT).to_owned()),
+            _ => return Ok(sources),
+        }
     }
 }
 

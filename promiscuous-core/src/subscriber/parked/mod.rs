@@ -1,5 +1,5 @@
 //! `promiscuous_parked`: messages that cannot be applied yet, in the subscriber's database rather than in memory (section 7 of the
-//! protocol). They are blocked, or they have failed and wait for their next attempt.
+//! protocol). They are blocked, or they have failed and wait for their next attempt, or they are left to another version of the app.
 //!
 //! * this file: what is parked, and how it gets there
 //! * `look`: which of them may go on
@@ -20,7 +20,7 @@ mod lot;
 
 pub(super) use list::longest_blocked;
 pub(crate) use list::{Waiting, page, tally};
-pub(super) use look::{Failing, Look, any, failing, look};
+pub(super) use look::{Failing, Look, any, failing, left, look};
 pub(super) use lot::Lot;
 
 /// Rows of one statement.
@@ -29,6 +29,15 @@ const CHUNK: usize = 100;
 /// Bytes of messages in one statement, but for one that is larger alone.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// What precedes the name of a source in the place of the key that is waited for. No key begins so.
+const LEFT: &str = "=";
+
+/// What comes after all of these names.
+const AFTER_LEFT: &str = ">";
+
+/// When messages are tried again that wait for no time.
+const NEVER: u64 = i64::MAX as u64;
+
 /// What a parked message waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -36,6 +45,9 @@ pub(crate) enum Until {
     Cause(Key, Version),
     /// Its next attempt, at this time in milliseconds since 1970: it has failed.
     Attempt(u64),
+    /// A program of this app that takes this source, as subscriptions name it: the app has bound it, and the program that was given the message has no model for
+    /// it. Or that it is bound no more.
+    Taken(String),
 }
 
 /// A message to park.
@@ -104,6 +116,7 @@ fn insert(dialect: Dialect, messages: &[Parking]) -> Result<Sql, DatabaseError> 
                 (key.to_string(), endpoint.to_string(), *version, 0)
             }
             Until::Attempt(at) => (String::new(), String::new(), Version::new(0, 0), *at),
+            Until::Taken(source) => (format!("{LEFT}{source}"), String::new(), Version::new(0, 0), NEVER),
         };
         let text = std::str::from_utf8(body).map_err(unreadable)?;
         sql.bind_list::<SqlValue>([

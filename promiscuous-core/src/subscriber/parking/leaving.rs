@@ -21,6 +21,36 @@ const PARKED_AFTER: Duration = Duration::from_secs(10);
 const STUCK_FOR: Duration = Duration::from_millis(20);
 
 impl Worker {
+    /// Takes those of a batch out that are for another version of the app; the others are scheduled again, because they may follow from them. Whether there were any.
+    pub(in crate::subscriber) fn leave_to_others(&mut self, sequences: &[Sequence]) -> bool {
+        let mut others = Vec::new();
+        for &sequence in sequences {
+            let message = self.scheduler.message(sequence);
+            match message.and_then(|message| self.policy.left_to_others(message)) {
+                Some(source) => {
+                    let source = source.from.to_string();
+                    self.scheduler.failed(sequence);
+                    self.parked.tell_left(&source);
+                    self.parked.leaving.insert(sequence, source);
+                }
+                None => others.push(sequence),
+            }
+        }
+        let any = others.len() < sequences.len();
+        if any {
+            self.scheduler.returned(&others);
+        }
+        any
+    }
+
+    /// What the app has bound has changed: what was to be left may go on here.
+    pub(in crate::subscriber) fn take_back_what_is_left(&mut self) {
+        for sequence in self.parked.leaving.keys() {
+            self.scheduler.retry(*sequence);
+        }
+        self.parked.leaving.clear();
+    }
+
     /// Since when nothing can go on in memory, and no more comes from the broker, which gives so many messages at a time.
     pub(in crate::subscriber) fn look_whether_stuck(&mut self, prefetch: Option<u16>) {
         let prefetch = prefetch.unwrap_or(self.subscriber.settings.prefetch);
@@ -57,6 +87,7 @@ impl Worker {
             messages.sort_unstable_by_key(|(sequence, _)| *sequence);
             messages.drain(..messages.len() / 2);
         }
+        messages.extend(self.leaves_to_others());
         self.parked.stuck_since = None;
         if !messages.is_empty() {
             self.parked.parking.spawn(park(Arc::clone(&self.subscriber.shared), messages));
@@ -92,6 +123,14 @@ impl Worker {
         leaves
     }
 
+    fn leaves_to_others(&self) -> Vec<(Sequence, Parking)> {
+        let leaving = self.parked.leaving.iter();
+        let parking = leaving.filter_map(|(&sequence, source)| {
+            Some((sequence, self.parking_of(sequence, Until::Taken(source.clone()))?))
+        });
+        parking.collect()
+    }
+
     fn parking_of(&self, sequence: Sequence, until: Until) -> Option<Parking> {
         let (held, message) = (self.held.get(sequence)?, self.scheduler.message(sequence)?);
         let waited = clock::duration_millis(held.arrived.elapsed());
@@ -119,6 +158,7 @@ impl Worker {
                 Until::Cause(key, _) => {
                     self.parked.keys.insert(key.clone());
                 }
+                Until::Taken(_) => {}
                 Until::Attempt(at) => {
                     let pause = Duration::from_millis(at.saturating_sub(clock::millis()));
                     self.parked.is_due(Instant::now() + pause);
@@ -129,6 +169,7 @@ impl Worker {
             let waits = match parking.until {
                 Until::Cause(..) => is_blocked,
                 Until::Attempt(_) => failing.contains(&sequence),
+                Until::Taken(_) => self.parked.leaving.remove(&sequence).is_some(),
             };
             if waits {
                 self.scheduler.forget(sequence);

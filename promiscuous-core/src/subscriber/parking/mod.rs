@@ -3,13 +3,14 @@
 //! They are parked when they have waited for a while, and at once when they fill the prefetch window, for behind them may be what they
 //! wait for: so that **a prefetch of 1 does not deadlock**. Blocked ones come back when the key that they wait for advances. What nobody
 //! heard of (an announcement that was lost, a process that died) is found by a look at the table now and then. Those that have failed
-//! come back for their next attempt, a few at a time: however many fail, others are applied.
+//! come back for their next attempt, a few at a time: however many fail, others are applied. And what this program has no model for, though another
+//! version of the app has bound it, is parked for whoever has.
 //!
 //! * this file: what a worker knows of them
 //! * `leaving`: from memory to the database
 //! * `returning`: and back
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use super::parked::{Lot, Parking};
 use super::scheduler::Sequence;
 use super::worker::Worker;
 use crate::key::Key;
+use crate::notice::{self, Notice};
 
 mod leaving;
 mod returning;
@@ -50,6 +52,14 @@ pub(super) struct ParkingState {
     failing: u64,
     /// When the first of these is due.
     due_at: Option<Instant>,
+    /// Messages in memory that are about to be left to another program, each with the source that this one does not take.
+    pub(super) leaving: BTreeMap<Sequence, String>,
+    /// Sources whose messages are in the database for nobody who runs, as far as this worker can tell: it does not take them.
+    left: Vec<String>,
+    /// Whether to look which messages other programs have left.
+    look_at_left: bool,
+    /// Sources of which was told that their messages are left.
+    told: BTreeSet<String>,
     /// Whether anything may be parked. When it is not, nobody looks.
     any: bool,
     /// Whether something was parked since the last look began.
@@ -70,6 +80,10 @@ impl ParkingState {
             late: false,
             failing: 0,
             due_at: None,
+            leaving: BTreeMap::new(),
+            left: Vec::new(),
+            look_at_left: false,
+            told: BTreeSet::new(),
             any: true,
             has_parked: false,
         }
@@ -89,19 +103,36 @@ impl ParkingState {
         self.all = true;
     }
 
-    /// Some may have waited for too long.
-    pub(super) fn look_at_late(&mut self) {
+    /// Some may have waited for too long, and others may have been left by another program, of which nobody tells.
+    pub(super) fn look_now_and_then(&mut self) {
         self.late = self.any;
+        self.look_at_left = true;
     }
 
     /// A message is not in memory any more.
-    pub(super) fn left(&mut self, sequence: Sequence) {
+    pub(super) fn has_left(&mut self, sequence: Sequence) {
         self.back.remove(&sequence);
     }
 
     /// How many of those in the database have failed; of very many, not all are counted.
     pub(super) fn failing(&self) -> u64 {
         self.failing
+    }
+
+    /// Messages of a source are left to others: says so once.
+    fn tell_left(&mut self, source: &str) {
+        if self.told.insert(source.to_owned()) {
+            tracing::error!(
+                source,
+                "this app has bound it, and no model of this program takes it: its messages wait in the database for a program of the app that does; if there is none any more, run `promiscuous unbind {source}`"
+            );
+            notice::tell(&Notice::Left { endpoint: source.to_owned() });
+        }
+    }
+
+    /// Sources whose messages wait for a program that takes them.
+    pub(super) fn left_to_others(&self) -> &[String] {
+        &self.left
     }
 
     /// A message has failed that is due then.

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::database::{Database, DatabaseError};
 use crate::error::chain;
 use crate::key::Key;
 use crate::message::Message;
+use crate::registry::From;
 use crate::subscriber::batch::Shared;
+use crate::subscriber::binding;
 use crate::subscriber::held::Held;
 use crate::subscriber::parked::{self, Failing, Look, Parked};
-use crate::subscriber::scheduler::Arrival;
+use crate::subscriber::scheduler::{Arrival, Policy};
 use crate::subscriber::worker::Worker;
 
 /// Parked messages that are in memory again at the same time, at least; else as many as the prefetch window has.
@@ -35,6 +38,8 @@ pub(in crate::subscriber) struct Found {
     more: bool,
     /// Whether anything is parked at all.
     any: bool,
+    /// Sources whose messages were left, and stay so; none when nobody looked.
+    left: Option<Vec<String>>,
     /// What has failed; none when nobody looked.
     failing: Option<Failing>,
     /// What has waited longest for its cause, if anything does; none when nobody looked.
@@ -70,6 +75,9 @@ impl Worker {
             looks.push((Look::Over(before(settings.lost_after)), OVER));
             looks.extend(settings.wait_timeout.map(|timeout| (Look::Since(before(timeout)), limit)));
         }
+        if std::mem::take(&mut state.look_at_left) || state.all {
+            looks.push((Look::Left(taken(&self.policy)), limit));
+        }
         if state.all || state.due_at.is_some_and(|at| at <= Instant::now()) {
             state.due_at = None;
             // Some room is left for those whose cause comes.
@@ -100,6 +108,10 @@ impl Worker {
         }
         self.parked.any = found.any || self.parked.has_parked;
         self.parked.all |= found.more;
+        if let Some(left) = found.left {
+            left.iter().for_each(|source| self.parked.tell_left(source));
+            self.parked.left = left;
+        }
         if let Some(Failing { count, first_at }) = found.failing {
             self.parked.failing = if self.parked.has_parked { count.max(self.parked.failing) } else { count };
             if let Some(at) = first_at {
@@ -130,36 +142,64 @@ impl Worker {
 /// Reads parked messages; what cannot be read now is looked at again.
 async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
     let database = shared.database.as_ref();
-    let mut found = Found { parked: Vec::new(), more: false, any: true, failing: None, longest: None };
+    let mut found =
+        Found { parked: Vec::new(), more: false, any: true, left: None, failing: None, longest: None };
     if looks.iter().any(|(look, _)| matches!(look, Look::Over(_))) {
         found.longest = parked::longest_blocked(database).await.ok();
     }
     for (look, limit) in looks {
-        let read = async {
-            let rows = parked::look(database, &look, limit).await?;
-            let failing = match look {
-                Look::Due(_) => Some(parked::failing(database).await?),
-                _ => None,
-            };
-            Ok::<_, crate::database::DatabaseError>((rows, failing))
-        };
-        match read.await {
-            Ok((rows, failing)) => {
-                found.more |= rows.len() >= limit && matches!(look, Look::Ready(_));
-                found.parked.extend(rows);
-                found.failing = failing.or(found.failing);
-            }
-            Err(error) => {
-                tracing::debug!(error = %chain(&error), "parked messages cannot be read; trying again");
-                tokio::time::sleep(shared.retry.pause(1)).await;
-                // Which keys have advanced is forgotten: all are looked at.
-                found.more = true;
-                return found;
-            }
+        if let Err(error) = read(database, look, limit, &mut found).await {
+            tracing::debug!(error = %chain(&error), "parked messages cannot be read; trying again");
+            tokio::time::sleep(shared.retry.pause(1)).await;
+            // Which keys have advanced is forgotten: all are looked at.
+            found.more = true;
+            return found;
         }
     }
     if found.parked.is_empty() {
         found.any = parked::any(database).await.unwrap_or(true);
     }
     found
+}
+
+async fn read(
+    database: &dyn Database,
+    look: Look,
+    limit: usize,
+    found: &mut Found,
+) -> Result<(), DatabaseError> {
+    let look = match look {
+        Look::Left(taken) => {
+            let left = parked::left(database).await?;
+            let bound = if left.is_empty() { Vec::new() } else { binding::bound(database).await? };
+            let is_bound = |source: &str| bound.iter().any(|bound| bound.endpoint == source);
+            let (stays, goes_on) =
+                left.into_iter().partition(|source| is_bound(source) && !takes(&taken, source));
+            found.left = Some(stays);
+            Look::Left(goes_on)
+        }
+        look => look,
+    };
+    if matches!(&look, Look::Left(sources) if sources.is_empty()) {
+        return Ok(());
+    }
+    let rows = parked::look(database, &look, limit).await?;
+    if matches!(look, Look::Due(_)) {
+        found.failing = Some(parked::failing(database).await?);
+    }
+    found.more |= rows.len() >= limit && matches!(look, Look::Ready(_) | Look::Left(_));
+    found.parked.extend(rows);
+    Ok(())
+}
+
+/// What this program takes, as subscriptions name it.
+fn taken(policy: &Policy) -> Vec<String> {
+    let taken = policy.sources().iter().filter(|source| source.taken);
+    taken.map(|source| source.from.to_string()).collect()
+}
+
+/// Whether a program that takes these sources takes what was left of that one.
+fn takes(taken: &[String], source: &str) -> bool {
+    let Ok(source) = From::parse(source) else { return false };
+    taken.iter().filter_map(|own| From::parse(own).ok()).any(|own| own.covers(&source))
 }

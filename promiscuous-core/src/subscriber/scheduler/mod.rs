@@ -25,6 +25,7 @@ mod tests;
 mod waiting;
 
 use keys::{Keys, Known, Overlay};
+pub(super) use readiness::NOT_YET;
 pub use readiness::{Policy, Source};
 use waiting::Waiting;
 
@@ -87,6 +88,8 @@ struct Entry {
     state: State,
     /// Whether it waits for its causes: not when nobody asked for order, or when waiting was given up.
     ordered: bool,
+    /// Whether waiting was given up: it does not begin again.
+    given_up: bool,
 }
 
 /// What became of an arriving message.
@@ -132,19 +135,23 @@ impl Scheduler {
         }
     }
 
-    /// From now on another policy holds, of the same endpoints: who is to wait for what is decided anew.
+    /// From now on another policy holds: who is to wait for what is decided anew, but for what is being applied.
     pub fn change(&mut self, policy: Arc<Policy>) {
-        self.policy = policy;
-        let mut blocked = Vec::new();
+        let before = std::mem::replace(&mut self.policy, policy);
+        let mut undecided = Vec::new();
         for (&sequence, entry) in &mut self.entries {
-            // Whose waiting was given up does not begin again.
-            entry.ordered &= self.policy.is_ordered(&entry.message);
-            if matches!(entry.state, State::Blocked(_)) {
-                blocked.push(sequence);
+            let message = &entry.message;
+            // Those that both name are not forgotten in between.
+            let depends = !message.is_sync();
+            self.policy.relevant_keys(message).for_each(|key| self.keys.refer(key, depends));
+            before.relevant_keys(message).for_each(|key| self.keys.release(key));
+            entry.ordered = !entry.given_up && self.policy.is_ordered(message);
+            if matches!(entry.state, State::Blocked(_) | State::Ready) {
+                undecided.push(sequence);
             }
         }
-        blocked.sort_unstable();
-        for sequence in blocked {
+        undecided.sort_unstable();
+        for sequence in undecided {
             self.evaluate(sequence);
         }
     }
@@ -163,7 +170,7 @@ impl Scheduler {
         }
         self.by_id.insert(message.identity(), sequence);
         let ordered = self.policy.is_ordered(&message);
-        self.entries.insert(sequence, Entry { message, state: State::Delayed, ordered });
+        self.entries.insert(sequence, Entry { message, state: State::Delayed, ordered, given_up: false });
         self.evaluate(sequence);
         Arrival::New(sequence)
     }
@@ -307,7 +314,7 @@ impl Scheduler {
     /// Gives up waiting for a message's causes.
     pub fn force(&mut self, sequence: Sequence) {
         let Some(entry) = self.entries.get_mut(&sequence) else { return };
-        entry.ordered = false;
+        (entry.ordered, entry.given_up) = (false, true);
         if matches!(entry.state, State::Blocked(_)) {
             self.evaluate(sequence);
         }

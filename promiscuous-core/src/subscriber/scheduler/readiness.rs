@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Obstacle;
 use super::keys::{Advancing, Known};
+use crate::bootstrap::Step;
 use crate::consistency::Consistency;
 use crate::dependency::{Version, WriteDependency};
 use crate::key::{Endpoint, Key};
@@ -32,7 +33,13 @@ pub struct Source {
     pub consistency: Consistency,
     /// Whether its rows are on their way (section 8): until all have come, its messages wait for nothing.
     pub joining: bool,
+    /// Whether a model of this program takes its messages. Otherwise another version of the app has bound it, and shares the queue: versions
+    /// are counted here as there, and operations are left to whoever takes them.
+    pub taken: bool,
 }
+
+/// When a source counts as bound whose binding has only begun: nothing is waited for yet.
+pub(in crate::subscriber) const NOT_YET: u64 = u64::MAX;
 
 impl Source {
     /// Whether this version of a key may never come, when that much is known of the key: both are of before it was bound. (A message of
@@ -66,8 +73,30 @@ impl Policy {
         position.and_then(|position| self.sources.get(position))
     }
 
-    fn subscribes(&self, key: &Key) -> bool {
+    /// Whether what was applied of this key is counted.
+    pub(in crate::subscriber) fn subscribes(&self, key: &Key) -> bool {
         self.source(key.endpoint_str()).is_some()
+    }
+
+    /// Whether each endpoint of a message is known to be bound. The others are either not subscribed, or were bound by another version of the app
+    /// since: only the database tells.
+    pub(in crate::subscriber) fn covers(&self, message: &Message) -> bool {
+        let is_bound = |endpoint: &str| self.source(endpoint).is_some_and(|source| source.bound != NOT_YET);
+        let keys = message.dependencies.iter().flat_map(|d| {
+            let written = d.write.iter().map(|w| &w.key);
+            written.chain(d.read.iter().map(|r| &r.key)).filter(|key| !key.is_order())
+        });
+        keys.map(Key::endpoint_str)
+            .chain(message.operations.iter().map(|operation| operation.endpoint.as_str()))
+            .chain(rows_of(message).map(Endpoint::as_str))
+            .all(is_bound)
+    }
+
+    /// The first source of a message that this program has no model for, though the app has bound it: the message is left to a program that has.
+    pub(in crate::subscriber) fn left_to_others(&self, message: &Message) -> Option<&Source> {
+        let operations = message.operations.iter().map(|operation| &operation.endpoint);
+        let mut sources = operations.chain(rows_of(message)).filter_map(|e| self.source(e.as_str()));
+        sources.find(|source| !source.taken)
     }
 
     /// The source of an endpoint (or an order) whose messages wait for their causes, and are waited for as readers.
@@ -231,4 +260,9 @@ impl Policy {
         let subscribed = ordinals.iter().filter(|(e, _)| self.source(e.as_str()).is_some());
         subscribed.map(|(endpoint, ordinal)| (endpoint.clone(), *ordinal)).collect()
     }
+}
+
+/// Whose rows a publisher tells of.
+fn rows_of(message: &Message) -> Option<&Endpoint> {
+    message.bootstrap.as_ref().and_then(Step::rows_of)
 }

@@ -113,6 +113,7 @@ use publishing::*;
 
 conformance! {
     messages_go_where_they_are_bound
+    what_was_unbound_goes_nowhere_any_more
     a_message_of_several_endpoints_reaches_a_queue_once
     what_nobody_is_bound_to_is_confirmed
     five_hundred_publications_are_confirmed_pipelined

@@ -25,6 +25,27 @@ pub(super) async fn messages_go_where_they_are_bound(broker: impl TestBroker) {
     assert_silent(&mut any).await;
 }
 
+pub(super) async fn what_was_unbound_goes_nowhere_any_more(broker: impl TestBroker) {
+    // given a queue that has a message of each of its two endpoints
+    let app = app();
+    let (post, user) = (format!("{app}/post"), format!("{app}/user"));
+    let both = queue(&[&format!("{app}.post"), &format!("{app}.user")]);
+    broker.declare(&both).await.unwrap();
+    let each = || vec![publication(&[&post], "post"), publication(&[&user], "user")];
+    publish(&broker, each()).await;
+    // when one of them is taken back
+    let user_only = Queue { bindings: vec![format!("{app}.user")], ..both.clone() };
+    broker.unbind(&user_only).await.unwrap();
+    publish(&broker, each()).await;
+    // then
+    let mut consumer = broker.consume(&both, 10).await.unwrap();
+    assert_eq!(bodies(&next_many(&mut consumer, 3).await), ["post", "user", "post"]);
+    assert_silent(&mut consumer).await;
+    // Once more, and of a queue that is not there, is no error.
+    broker.unbind(&user_only).await.unwrap();
+    broker.unbind(&queue(&["a.b"])).await.unwrap();
+}
+
 pub(super) async fn a_message_of_several_endpoints_reaches_a_queue_once(broker: impl TestBroker) {
     // given
     let app = app();

@@ -105,7 +105,7 @@ async fn workers_that_start_at_once_for_the_first_time_have_lost_nothing() {
     assert_eq!(subscribing.count("promiscuous_sync").await, 0);
 }
 
-mod faults {
+pub mod faults {
     use std::time::Duration;
 
     use lapin::options::QueueDeleteOptions;
@@ -119,7 +119,7 @@ mod faults {
         a_queue_that_was_deleted_while_its_subscriber_was_down_costs_nothing
     }
 
-    async fn delete_queue(app: &str) {
+    pub async fn delete_queue(app: &str) {
         let uri = servers::amqp_url();
         let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();

@@ -8,6 +8,7 @@ mod bootstrap;
 mod dead;
 pub mod publish;
 mod status;
+mod unbind;
 mod verify;
 
 /// The lines of JSON that a command prints, whatever it thinks of them, and its exit status.

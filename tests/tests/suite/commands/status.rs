@@ -56,7 +56,7 @@ async fn an_app_that_is_well_is_told_so_on_both_sides(stack: Stack) {
     assert_eq!((&publisher["generation"], &publisher["advice"]), (&json!(1), &json!([])));
     let subscriber = of_subscriber(&subscribing).await;
     assert_eq!(subscriber["queue"], json!({ "ready": 0, "unacked": null, "consumers": 1, "dead": 0 }));
-    assert_eq!(subscriber["parked"], json!({ "count": 0, "oldest_at": null, "failing": 0 }));
+    assert_eq!(subscriber["parked"], json!({ "count": 0, "oldest_at": null, "failing": 0, "left": 0 }));
     let subscription = &subscriber["subscriptions"][0];
     assert_eq!((&subscription["endpoint"], &subscription["state"]), (&json!(endpoint), &json!("live")));
     let [since, at] = [&subscription["bound_since"], &subscriber["at"]].map(|at| at.as_u64().unwrap());

@@ -10,6 +10,7 @@ use super::super::*;
 use crate::consistency::Consistency;
 use crate::dependency::{Dependencies, ExternalDependency, ReadDependency, WriteDependency};
 use crate::key::Endpoint;
+use crate::operation::{Operation, OperationKind};
 use crate::registry::From;
 
 /// What the tests subscribe to; `since` is 100, later than the past and earlier than every version below.
@@ -19,7 +20,7 @@ fn policy() -> Arc<Policy> {
 
 /// The same; `joining` is whether all rows are on their way.
 fn policy_since(since: u64, joining: bool) -> Arc<Policy> {
-    let source = |from, consistency| Source { from, bound: since, since, consistency, joining };
+    let source = |from, consistency| Source { from, bound: since, since, consistency, joining, taken: true };
     let from = |text| From::parse(text).unwrap();
     Arc::new(Policy::new(vec![
         source(from("p/user"), Consistency::Causal),
@@ -259,4 +260,55 @@ fn while_rows_are_on_their_way_nothing_waits_and_when_they_have_come_what_follow
     assert_eq!(scheduler.blocked_len(), 2);
     scheduler.arrive(Arc::new(message(vec![write("p/user/2", 0, 810)])));
     assert_eq!(applied(&mut scheduler), [5, 3]);
+}
+
+#[test]
+fn what_another_version_of_the_app_has_bound_is_waited_for_and_counted_once_that_is_known() {
+    // A message that reads what nobody takes here, as far as is known, is ready.
+    let reader = reading(message(vec![write("p/user/1", 0, 601)]), "p/new/1", 500);
+    let mut scheduler = arrived(vec![reader.clone()]);
+    assert!(!policy().covers(&reader));
+    assert_eq!(scheduler.ready_len(), 1);
+    // Another version of the app begins to take it.
+    let mut sources = policy().sources().to_vec();
+    let from = From::parse("p/new").unwrap();
+    let consistency = Consistency::Causal;
+    let new = Source { from, bound: 100, since: 100, consistency, joining: false, taken: false };
+    sources.push(new.clone());
+    let known = Arc::new(Policy::new(sources));
+    scheduler.change(Arc::clone(&known));
+    assert!(known.covers(&reader));
+    for key in scheduler.take_loads() {
+        scheduler.loaded(&key, Applied { version: None, readers: Some(BTreeMap::new()) });
+    }
+    // Then its cause is waited for; a message that brings operations on it is for the other version, its dummy is for anyone.
+    assert_eq!(scheduler.obstacle_of(0), Some(&Obstacle::Version(key("p/new/1"), Version::new(1, 500))));
+    assert_eq!(known.left_to_others(&reader), None);
+    let mut cause = message(vec![write("p/new/1", 0, 500)]);
+    assert_eq!(known.left_to_others(&cause), None);
+    cause.operations.push(Operation {
+        operation: OperationKind::Destroy,
+        endpoint: endpoint("p/new"),
+        types: vec!["New".into()],
+        id: "1".into(),
+        attributes: None,
+    });
+    assert_eq!(known.left_to_others(&cause), Some(&new));
+    scheduler.changed([&key("p/new/1")]);
+    assert_eq!(scheduler.take_loads(), [key("p/new/1")]);
+    let there = Applied { version: Some(Version::new(1, 500)), readers: Some(BTreeMap::new()) };
+    scheduler.loaded(&key("p/new/1"), there);
+    assert_eq!(applied(&mut scheduler), [0]);
+    // Who has read it is counted for the other version.
+    let read = known.advance_of(&reader).reads;
+    assert_eq!(read, [(key("p/new/1"), Version::new(1, 500), BTreeMap::from([(endpoint("p/user"), 1)]))]);
+}
+
+#[test]
+fn waiting_that_was_given_up_does_not_begin_again_with_another_policy() {
+    let mut scheduler = arrived(vec![message(vec![write("p/user/1", 500, 501)])]);
+    assert_eq!(scheduler.blocked_len(), 1);
+    scheduler.force(0);
+    scheduler.change(policy_since(50, false));
+    assert_eq!(applied(&mut scheduler), [0]);
 }

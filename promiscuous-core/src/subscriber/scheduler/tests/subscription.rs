@@ -70,6 +70,7 @@ impl Subscription {
             since: since(bound.first),
             consistency: bound.consistency,
             joining: false,
+            taken: true,
         });
         Self { policy: Arc::new(Policy::new(sources.collect())), bound }
     }
