@@ -129,8 +129,14 @@ pub async fn strike_processes(
             }
             Stroke::HelpedForAWhile => {
                 helpers += 1;
-                timeline.note(format!("helper {helpers} joins for {pause:?}"));
-                let describe = world.subscribe(0, 10);
+                // Every other one is of an older version, which does not know all models.
+                let mut models = world.subscribers[0].models.clone();
+                if random.bool() {
+                    random.shuffle(&mut models);
+                    models.truncate(random.usize(1..models.len()));
+                }
+                timeline.note(format!("helper {helpers} joins for {pause:?} and takes {models:?}"));
+                let describe = world.subscribe_to(0, models, 10);
                 let name = format!("helper-{helpers}");
                 let (helper, running) =
                     Slot::start(&name, world.folder.clone(), Arc::clone(&world.said), 1, describe);

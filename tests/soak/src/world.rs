@@ -167,12 +167,22 @@ impl World {
 
     /// A worker of a subscriber.
     pub fn subscribe(self: &Arc<Self>, which: usize, prefetch: u32) -> Describe {
+        self.subscribe_to(which, self.subscribers[which].models.clone(), prefetch)
+    }
+
+    /// A worker of a version of a subscriber that takes these models.
+    pub fn subscribe_to(
+        self: &Arc<Self>,
+        which: usize,
+        models: Vec<&'static str>,
+        prefetch: u32,
+    ) -> Describe {
         let world = Arc::clone(self);
         Box::new(move |_| {
             let subscriber = &world.subscribers[which];
             let mut command = world.of(&world.programs.service, subscriber, &world.subscriber_wires);
             command.args(["subscribe", "--workers", "4", "--prefetch", &prefetch.to_string()]);
-            command.env("SUBSCRIBES", subscriber.models.join(",")).env("FROM", &world.publisher.app);
+            command.env("SUBSCRIBES", models.join(",")).env("FROM", &world.publisher.app);
             command.env("PROMISCUOUS_CLOCK_SKEW", "0");
             command
         })
