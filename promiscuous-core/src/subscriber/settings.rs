@@ -21,7 +21,7 @@ pub struct SubscriberSettings {
     /// database.
     pub prefetch: u16,
     /// Bytes of messages that are decoded and not applied yet, at the most, but for one message that may go beyond: 4 MiB. Decoded, they take five to ten times as
-    /// much. What the broker has given out besides waits as it came: four times as many bytes, as far as their number can be chosen so (see
+    /// much. Those that were parked and are in memory again have as much for themselves. What the broker has given out besides waits as it came: four times as many bytes, as far as their number can be chosen so (see
     /// [`Prefetch`](crate::broker::Prefetch)), and no more than `prefetch` messages.
     pub window_bytes: usize,
     /// How much order subscriptions ask for that do not say so themselves. `None` goes over what any of them says.

@@ -6,6 +6,7 @@ use promiscuous_core::broker::{Broker, Publication};
 use promiscuous_core::consistency::Consistency;
 use promiscuous_core::subscriber::SubscriberSettings;
 use promiscuous_tests::until;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -200,6 +201,48 @@ async fn what_waits_for_a_late_cause_is_not_in_memory(kind: Kind) {
     tokio::time::timeout(SOON, quiet).await.expect("a message stays held").unwrap();
 }
 
+async fn of_large_messages_few_come_back_at_a_time(kind: Kind) {
+    // given large messages that wait in the database, and a process that ends
+    const WAITING: u64 = 40;
+    const LARGE: usize = 100_000;
+    let small = |settings: &mut SubscriberSettings| settings.window_bytes = 2 * LARGE;
+    let mut replica = holding(kind, small).start().await;
+    let large = |id| {
+        let mut message = deposit_message(id, 1, 1);
+        message["note"] = json!("x".repeat(LARGE));
+        publication(message.to_string().as_bytes())
+    };
+    publish(&replica, (1..=WAITING).map(large).collect()).await;
+    until(SOON, "parked messages", async || {
+        let parked = count(replica.plain_there(), "promiscuous_parked").await;
+        (parked >= i64::try_from(WAITING).unwrap() - 3).then_some(())
+    })
+    .await;
+    replica.stop().await;
+    // when their causes are all there, and another process starts
+    for id in 1..=WAITING {
+        let cause = format!(
+            "INSERT INTO promiscuous_versions (object, generation, version, content_generation, content_version) \
+             VALUES ('shop/deposit/{id}', 1, {FIRST}, 1, {FIRST})"
+        );
+        replica.plain_there().execute_unprepared(&cause).await.unwrap();
+    }
+    replica.applied_versions.flush();
+    let mut settings = SubscriberSettings::new("mirror");
+    settings.clock_skew = Duration::ZERO;
+    small(&mut settings);
+    let subscriber = replica.subscriber.subscriber_with(&replica.there, settings).unwrap();
+    let mut status = subscriber.status();
+    let _running = Running::start(subscriber).await;
+    // then all are applied, and at no time are more of them in memory than two windows have
+    let expected = vec![1; usize::try_from(WAITING).unwrap()];
+    tokio::select! {
+        crowded = status.wait_for(|status| status.held > 6) => panic!("{:?}", *crowded.unwrap()),
+        () = until_totals(&replica, &expected) => {}
+    }
+    until_parked(&replica, 0).await;
+}
+
 async fn another_process_goes_on_with_what_was_parked(kind: Kind) {
     // given messages that are parked, and a process that ends
     let mut replica = holding(kind, |settings| settings.prefetch = 1).start().await;
@@ -261,6 +304,7 @@ crate::on_each_database! {
     what_waits_and_what_fails_leaves_room_for_others_in_a_small_window
     what_waits_for_a_late_cause_is_not_in_memory
     a_total_order_that_is_parked_comes_back_many_at_a_time
+    of_large_messages_few_come_back_at_a_time
     another_process_goes_on_with_what_was_parked
     whoever_has_waited_long_enough_is_given_up_in_the_database_too
     what_waits_for_a_generation_that_is_over_is_given_up_in_the_database_too

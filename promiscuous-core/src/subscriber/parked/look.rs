@@ -1,10 +1,12 @@
 //! Which parked messages may go on.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{AFTER_LEFT, LEFT, NEVER, Parked, unreadable};
-use crate::database::{Database, DatabaseError, Sql, SqlRow, SqlType, SqlValue};
+use super::{AFTER_LEFT, CHUNK, LEFT, NEVER, Parked, unreadable};
+use crate::database::{Database, DatabaseError, Dialect, Sql, SqlRow, SqlType, SqlValue};
 use crate::key::Key;
 
 /// Messages that have failed are counted up to this number.
@@ -27,16 +29,20 @@ pub(in crate::subscriber) enum Look {
     Left(Vec<String>),
 }
 
-/// At most so many parked messages, the oldest first.
+/// At most so many parked messages, the oldest first: which they are and how many bytes each has. They may be of any size, so that whoever looks
+/// decides how many of them to [`fetch`].
 pub(in crate::subscriber) async fn look(
     database: &dyn Database,
     look: &Look,
     limit: usize,
-) -> Result<Vec<Parked>, DatabaseError> {
-    let mut sql = Sql::new(
-        database.dialect(),
-        "SELECT p.id, p.arrived_at, p.attempts, p.message FROM promiscuous_parked p ",
-    );
+) -> Result<Vec<(Uuid, usize)>, DatabaseError> {
+    let bytes = match database.dialect() {
+        Dialect::Postgres => "CAST(OCTET_LENGTH(p.message) AS BIGINT)",
+        Dialect::Mysql => "CAST(LENGTH(p.message) AS SIGNED)",
+        Dialect::Sqlite => "LENGTH(CAST(p.message AS BLOB))",
+    };
+    let select = format!("SELECT p.id, {bytes} FROM promiscuous_parked p ");
+    let mut sql = Sql::new(database.dialect(), &select);
     let order = match look {
         Look::Ready(keys) => {
             // Readers are waited for with version 0: the database cannot tell.
@@ -80,21 +86,46 @@ pub(in crate::subscriber) async fn look(
         }
     };
     sql.push(&format!(" ORDER BY {order} LIMIT {limit}"));
-    use SqlType::{Int, Text};
-    let rows = database.query(sql, &[Text, Int, Int, Text]).await?;
-    rows.into_iter().map(read_row).collect()
+    let rows = database.query(sql, &[SqlType::Text, SqlType::Int]).await?;
+    rows.iter()
+        .map(|row| match row.as_slice() {
+            [SqlValue::Text(id), SqlValue::Int(bytes)] => {
+                Ok((Uuid::parse_str(id.trim()).map_err(unreadable)?, (*bytes).try_into().unwrap_or(0)))
+            }
+            _ => Err(unreadable("an id is no text, or a length no number")),
+        })
+        .collect()
+}
+
+/// These messages, in this order, but for those that are gone meanwhile.
+pub(in crate::subscriber) async fn fetch(
+    database: &dyn Database,
+    ids: &[Uuid],
+) -> Result<Vec<Parked>, DatabaseError> {
+    let mut fetched = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let select = "SELECT id, arrived_at, attempts, message FROM promiscuous_parked WHERE id IN ";
+        let mut sql = Sql::new(database.dialect(), select);
+        sql.bind_in(chunk.iter().map(Uuid::to_string));
+        use SqlType::{Int, Text};
+        for row in database.query(sql, &[Text, Int, Int, Text]).await? {
+            let parked = read_row(row)?;
+            fetched.insert(parked.id, parked);
+        }
+    }
+    Ok(ids.iter().filter_map(|id| fetched.remove(id)).collect())
 }
 
 fn read_row(row: SqlRow) -> Result<Parked, DatabaseError> {
-    match row.as_slice() {
-        [SqlValue::Text(id), SqlValue::Int(arrived_at), SqlValue::Int(attempts), SqlValue::Text(message)] => {
-            Ok(Parked {
-                id: Uuid::parse_str(id.trim()).map_err(unreadable)?,
-                arrived_at: (*arrived_at).try_into().unwrap_or(0),
-                attempts: (*attempts).try_into().unwrap_or(0),
-                body: Bytes::from(message.clone()),
-            })
-        }
+    match <[SqlValue; 4]>::try_from(row) {
+        Ok(
+            [SqlValue::Text(id), SqlValue::Int(arrived_at), SqlValue::Int(attempts), SqlValue::Text(message)],
+        ) => Ok(Parked {
+            id: Uuid::parse_str(id.trim()).map_err(unreadable)?,
+            arrived_at: arrived_at.try_into().unwrap_or(0),
+            attempts: attempts.try_into().unwrap_or(0),
+            body: Bytes::from(message),
+        }),
         _ => Err(unreadable("a column has another type than `promiscuous migrate` gave it")),
     }
 }

@@ -20,7 +20,7 @@ mod lot;
 
 pub(super) use list::longest_blocked;
 pub(crate) use list::{Waiting, page, tally};
-pub(super) use look::{Failing, Look, any, failing, left, look};
+pub(super) use look::{Failing, Look, any, failing, fetch, left, look};
 pub(super) use lot::Lot;
 
 /// Rows of one statement.

@@ -102,7 +102,7 @@ impl Worker {
                 Obstacle::Version(key, version) => Until::Cause(key.clone(), *version),
                 Obstacle::Readers(key, _) => Until::Cause(key.clone(), Version::new(0, 0)),
             };
-            let is_urgent = is_stuck && !self.parked.back.contains(&sequence);
+            let is_urgent = is_stuck && !self.parked.back.contains(sequence);
             if is_urgent || self.held.get(sequence).is_some_and(|held| held.since.elapsed() >= PARKED_AFTER) {
                 leaves.extend(self.parking_of(sequence, until).map(|parking| (sequence, parking)));
             }
@@ -115,7 +115,7 @@ impl Worker {
         let mut leaves = Vec::new();
         for &(at, sequence) in &self.retries {
             let pause = at.saturating_duration_since(now);
-            if is_stuck || self.parked.back.contains(&sequence) || pause >= PARKED_AFTER {
+            if is_stuck || self.parked.back.contains(sequence) || pause >= PARKED_AFTER {
                 let until = Until::Attempt(clock::millis() + clock::duration_millis(pause));
                 leaves.extend(self.parking_of(sequence, until).map(|parking| (sequence, parking)));
             }
@@ -164,7 +164,7 @@ impl Worker {
                     self.parked.is_due(Instant::now() + pause);
                 }
             }
-            let was_parked = self.parked.back.contains(&sequence);
+            let was_parked = self.parked.back.contains(sequence);
             self.parked.failing += u64::from(!was_parked && matches!(parking.until, Until::Attempt(_)));
             let waits = match parking.until {
                 Until::Cause(..) => is_blocked,
@@ -174,7 +174,7 @@ impl Worker {
             if waits {
                 self.scheduler.forget(sequence);
                 let Some(held) = self.held.remove(sequence) else { continue };
-                self.parked.back.remove(&sequence);
+                self.parked.back.remove(sequence);
                 if was_parked {
                     // Its row stays.
                     ByConnection::of(held.delivery).requeue().await;
@@ -183,8 +183,8 @@ impl Worker {
                 deliveries.add(held.delivery);
             } else if !was_parked && self.held.contains(sequence) {
                 // It goes on after all, or waits for something else now: it is the row that is acknowledged then.
+                self.parked.back.insert(sequence, parking.body.len());
                 let delivery = self.parked.lot.deliver(parking.into());
-                self.parked.back.insert(sequence);
                 self.held
                     .redelivered(sequence, delivery)
                     .into_iter()

@@ -9,6 +9,7 @@
 //! * this file: what a worker knows of them
 //! * `leaving`: from memory to the database
 //! * `returning`: and back
+//! * `back`: those that are in memory again
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,9 +24,11 @@ use super::worker::Worker;
 use crate::key::Key;
 use crate::notice::{self, Notice};
 
+mod back;
 mod leaving;
 mod returning;
 
+use back::Back;
 use returning::Found;
 
 /// Keys that are asked for at once: beyond, all are.
@@ -41,7 +44,7 @@ pub(super) struct ParkingState {
     /// Since when the window is full of messages that wait, and nothing here can change that.
     stuck_since: Option<Instant>,
     /// Parked messages that are in memory.
-    back: BTreeSet<Sequence>,
+    back: Back,
     /// Keys that have advanced since the last look.
     keys: BTreeSet<Key>,
     /// Whether all have to be looked at.
@@ -73,7 +76,7 @@ impl ParkingState {
             parking: JoinSet::new(),
             looking: JoinSet::new(),
             stuck_since: None,
-            back: BTreeSet::new(),
+            back: Back::default(),
             keys: BTreeSet::new(),
             // Of earlier processes.
             all: true,
@@ -111,7 +114,7 @@ impl ParkingState {
 
     /// A message is not in memory any more.
     pub(super) fn has_left(&mut self, sequence: Sequence) {
-        self.back.remove(&sequence);
+        self.back.remove(sequence);
     }
 
     /// How many of those in the database have failed; of very many, not all are counted.
@@ -147,7 +150,7 @@ impl ParkingState {
 
     /// Whether it was parked.
     pub(super) fn is_back(&self, sequence: Sequence) -> bool {
-        self.back.contains(&sequence)
+        self.back.contains(sequence)
     }
 
     /// What the worker waits for.

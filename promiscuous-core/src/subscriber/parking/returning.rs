@@ -1,7 +1,10 @@
 //! From the database to memory.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use crate::clock;
 use crate::database::{Database, DatabaseError};
@@ -52,19 +55,30 @@ impl Worker {
         usize::from(self.subscriber.settings.prefetch).max(BACK_AT_LEAST)
     }
 
+    /// Whether there is room for another one, whatever its size.
+    fn has_room_for_parked(&self) -> bool {
+        let back = &self.parked.back;
+        back.len() < self.back_limit() && back.bytes() < self.subscriber.settings.window_bytes
+    }
+
     /// When to look at those that have failed; not while that is not possible.
     pub(in crate::subscriber) fn looks_at(&self) -> Option<Instant> {
-        let can_look = self.parked.looking.is_empty() && self.parked.back.len() < self.back_limit();
+        let can_look = self.parked.looking.is_empty() && self.has_room_for_parked();
         self.parked.due_at.filter(|_| can_look)
     }
 
     /// Looks at parked messages whose cause may have come, as long as there is room for them in memory.
     pub(in crate::subscriber) fn start_looking(&mut self) {
-        let (settings, limit) = (&self.subscriber.settings, self.back_limit());
-        let state = &mut self.parked;
-        if !state.looking.is_empty() || state.back.len() >= limit {
+        if !self.parked.looking.is_empty() || !self.has_room_for_parked() {
             return;
         }
+        let (settings, limit) = (&self.subscriber.settings, self.back_limit());
+        let here = self.parked.back.sequences().filter_map(|sequence| self.scheduler.message(sequence));
+        let memory = Room {
+            bytes: settings.window_bytes.saturating_sub(self.parked.back.bytes()),
+            here: here.map(|message| message.identity()).collect(),
+        };
+        let state = &mut self.parked;
         let room = limit - state.back.len();
         // Those that are in memory are found again: as long as they are not applied, they are parked, too.
         let limit = limit + state.back.len();
@@ -98,7 +112,7 @@ impl Worker {
         }
         if !looks.is_empty() {
             state.has_parked = false;
-            state.looking.spawn(look(Arc::clone(&self.subscriber.shared), looks));
+            state.looking.spawn(look(Arc::clone(&self.subscriber.shared), looks, memory));
         }
     }
 
@@ -132,15 +146,15 @@ impl Worker {
             };
             let Arrival::New(sequence) = self.scheduler.arrive(Arc::new(message)) else { continue };
             let failures = parked.attempts;
+            self.parked.back.insert(sequence, parked.body.len());
             let delivery = self.parked.lot.deliver(parked);
-            self.parked.back.insert(sequence);
             self.held.insert(sequence, Held::back(delivery, arrived, failures));
         }
     }
 }
 
 /// Reads parked messages; what cannot be read now is looked at again.
-async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
+async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>, mut room: Room) -> Found {
     let database = shared.database.as_ref();
     let mut found =
         Found { parked: Vec::new(), more: false, any: true, left: None, failing: None, longest: None };
@@ -148,7 +162,7 @@ async fn look(shared: Arc<Shared>, looks: Vec<(Look, usize)>) -> Found {
         found.longest = parked::longest_blocked(database).await.ok();
     }
     for (look, limit) in looks {
-        if let Err(error) = read(database, look, limit, &mut found).await {
+        if let Err(error) = read(database, look, limit, &mut room, &mut found).await {
             tracing::debug!(error = %chain(&error), "parked messages cannot be read; trying again");
             tokio::time::sleep(shared.retry.pause(1)).await;
             // Which keys have advanced is forgotten: all are looked at.
@@ -166,6 +180,7 @@ async fn read(
     database: &dyn Database,
     look: Look,
     limit: usize,
+    room: &mut Room,
     found: &mut Found,
 ) -> Result<(), DatabaseError> {
     let look = match look {
@@ -187,9 +202,44 @@ async fn read(
     if matches!(look, Look::Due(_)) {
         found.failing = Some(parked::failing(database).await?);
     }
-    found.more |= rows.len() >= limit && matches!(look, Look::Ready(_) | Look::Left(_));
-    found.parked.extend(rows);
+    let is_all = rows.len() < limit;
+    let (chosen, fit) = room.choose(rows);
+    found.more |= match look {
+        Look::Ready(_) | Look::Left(_) => !is_all || !fit,
+        // Who comes after these is found when these are applied.
+        Look::Next(_) => !fit && chosen.is_empty(),
+        // There is another look soon.
+        Look::Over(_) | Look::Since(_) | Look::Due(_) => false,
+    };
+    found.parked.extend(parked::fetch(database, &chosen).await?);
     Ok(())
+}
+
+/// What there is room for in memory.
+struct Room {
+    /// Bytes, but for one message that may go beyond.
+    bytes: usize,
+    /// Messages that are there already.
+    here: HashSet<Uuid>,
+}
+
+impl Room {
+    /// Those of these messages that fit in, and whether all do that are not there yet.
+    fn choose(&mut self, messages: Vec<(Uuid, usize)>) -> (Vec<Uuid>, bool) {
+        let mut chosen = Vec::new();
+        for (id, bytes) in messages {
+            if self.here.contains(&id) {
+                continue;
+            }
+            if self.bytes == 0 {
+                return (chosen, false);
+            }
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.here.insert(id);
+            chosen.push(id);
+        }
+        (chosen, true)
+    }
 }
 
 /// What this program takes, as subscriptions name it.
@@ -202,4 +252,20 @@ fn taken(policy: &Policy) -> Vec<String> {
 fn takes(taken: &[String], source: &str) -> bool {
     let Ok(source) = From::parse(source) else { return false };
     taken.iter().filter_map(|own| From::parse(own).ok()).any(|own| own.covers(&source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_large_messages_fewer_come_back_and_one_always_does() {
+        let [a, b, c, d] = [1, 2, 3, 4].map(Uuid::from_u128);
+        let mut room = Room { bytes: 100, here: HashSet::from([a]) };
+        // What is there takes no room.
+        assert_eq!(room.choose(vec![(a, 500), (b, 60)]), (vec![b], true));
+        assert_eq!(room.choose(vec![(b, 60), (c, 500), (d, 1)]), (vec![c], false));
+        assert_eq!(room.choose(vec![(a, 1), (b, 1), (c, 1)]), (Vec::new(), true));
+        assert_eq!(room.choose(vec![(d, 1)]), (Vec::new(), false));
+    }
 }
