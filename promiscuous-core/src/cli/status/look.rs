@@ -131,6 +131,7 @@ fn joined(declared: &Subscriptions, bound: Vec<binding::Bound>) -> Vec<Subscript
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consistency::Consistency;
     use crate::registry::{From, Subscription as Declared};
 
     #[test]
@@ -151,5 +152,9 @@ mod tests {
             told,
             [("shop/old", false, Some(5)), ("shop/user", true, Some(5)), ("*/post", true, None)]
         );
+        // The order of an app is a binding of its own, and wanted where it is asked for.
+        let ordered = Declared { consistency: Some(Consistency::Global), ..declare("shop/user") };
+        let all = joined(&Subscriptions::new(vec![ordered]), vec![bind("shop/*"), bind("shop/user")]);
+        assert!(all.iter().all(|one| one.is_declared), "{all:?}");
     }
 }
