@@ -83,7 +83,7 @@ impl Left {
     fn advice(&self) -> String {
         let endpoint = printable(&self.left_to_who_takes);
         format!(
-            "run `promiscuous subscribe` of a version of this app that takes {endpoint}; if there is none any more, `promiscuous unbind {endpoint}`"
+            "run `promiscuous subscribe` of a version of this app that takes {endpoint}; if there is none any more, `promiscuous unbind '{endpoint}'`"
         )
     }
 }

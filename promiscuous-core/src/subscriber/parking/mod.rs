@@ -127,7 +127,7 @@ impl ParkingState {
         if self.told.insert(source.to_owned()) {
             tracing::error!(
                 source,
-                "this app has bound it, and no model of this program takes it: its messages wait in the database for a program of the app that does; if there is none any more, run `promiscuous unbind {source}`"
+                "this app has bound it, and no model of this program takes it: its messages wait in the database for a program of the app that does; if there is none any more, run `promiscuous unbind '{source}'`"
             );
             notice::tell(&Notice::Left { endpoint: source.to_owned() });
         }
