@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::dead::graveyard::queue_of;
 use super::status::connect;
-use super::words::agreed;
+use super::words::{NO_TERMINAL, agreed};
 use super::{App, usage};
 use crate::bootstrap::joining;
 use crate::broker::Queue;
@@ -45,7 +45,7 @@ pub(super) async fn run(app: &dyn App, options: Options, config: Config) -> Resu
     }
     if !yes {
         if !io::stdin().is_terminal() {
-            return Ok(usage("there is no terminal to ask at: pass --yes when you are sure"));
+            return Ok(usage(NO_TERMINAL));
         }
         let question = format!("Pass over all messages of {from} in {}, also those that wait?", config.app);
         if !agreed(question).await {

@@ -77,6 +77,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// Why nobody can be asked.
+pub(super) const NO_TERMINAL: &str = "there is no terminal to ask at: pass --yes when you are sure";
+
 /// Asks, and waits for the answer.
 pub(super) async fn agreed(question: String) -> bool {
     let asked = tokio::task::spawn_blocking(move || {

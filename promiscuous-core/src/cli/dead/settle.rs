@@ -10,7 +10,7 @@ use super::graveyard::Graveyard;
 use super::summary::Summary;
 use crate::broker::{DeadLetters, TakenLetter};
 use crate::cli::usage;
-use crate::cli::words::agreed;
+use crate::cli::words::{NO_TERMINAL, agreed};
 use crate::clock;
 use crate::error::Error;
 
@@ -107,7 +107,7 @@ fn wrong_use(filter: &Filter, all: bool, yes: bool, is_terminal: bool) -> Option
         }
         _ => {}
     }
-    (!yes && !is_terminal).then_some("there is no terminal to ask at: pass --yes when you are sure")
+    (!yes && !is_terminal).then_some(NO_TERMINAL)
 }
 
 /// How many letters are meant, up to a limit.
